@@ -1,0 +1,44 @@
+# Everything a newcomer types. `make` alone lists the targets.
+# Needs: cargo (rustup brings the pinned toolchain by itself); nats-server and redis-server come through deploy/bundle.sh.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench lint bundle cargo
+
+# More words for the command that `make run` starts, e.g. make run ARGS="case-study 1".
+ARGS ?=
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+run: cargo ## Build all, bring the bundle, start everything and open a chat (ARGS="ask 'hello'" for another command)
+	@bundle=$$(deploy/bundle.sh); \
+	cargo build --release --workspace --exclude system-tests --bins; \
+	SECGPT_BUNDLE_DIR="$$bundle" exec target/release/secgpt $(ARGS)
+
+build: cargo ## Build all binaries, optimised, into target/release
+	cargo build --release --workspace --exclude system-tests --bins
+
+# The system tests run the real binaries, so these are built first; every test then finds them in target/debug.
+test: cargo ## Bring the bundle, build all, run every test
+	@bundle=$$(deploy/bundle.sh); \
+	cargo build --workspace --all-targets; \
+	export SECGPT_BUNDLE_DIR="$$bundle"; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace; fi
+
+bench: cargo ## Measure, print the table, write target/bench/latest.json
+	@bundle=$$(deploy/bundle.sh); \
+	cargo build --release --workspace; \
+	SECGPT_BUNDLE_DIR="$$bundle" exec cargo run --quiet --release -p system-tests --bin bench
+
+lint: cargo ## Format, clippy, documentation and tidy, with warnings as errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	cargo test --quiet -p system-tests tidy
+
+bundle: ## Bring nats-server and redis-server only; prints their directory
+	@deploy/bundle.sh
+
+cargo:
+	@command -v cargo >/dev/null || { echo 'cargo is not on PATH. Install Rust with rustup (rustup.rs), or, if it is installed, run: . "$$HOME/.cargo/env"' >&2; exit 1; }
