@@ -1,0 +1,16 @@
+//! What is said on the bus: one file for each conversation.
+//!
+//! Answers: which fields does this message have?
+//! Never: carries who spoke; that is the subject's alone. Holds no rules.
+//! Carries: I-02.
+
+pub mod chat;
+pub mod task;
+
+pub mod isc;
+pub mod profile;
+
+pub mod host;
+pub mod user;
+
+pub mod audit;

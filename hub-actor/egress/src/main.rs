@@ -1,0 +1,3 @@
+//! The only way out.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Holds the model key; speaks to the model for hub and spokes.

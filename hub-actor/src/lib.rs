@@ -1,0 +1,1 @@
+//! Plans a query, carries the plan out, and permits every flow.

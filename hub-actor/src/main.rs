@@ -1,0 +1,3 @@
+//! Plans a query, carries the plan out, and permits every flow.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The secgpt command: supervisor, chat, tap, scripted model, baseline.

@@ -1,0 +1,3 @@
+//! The secgpt command: supervisor, chat, tap, scripted model, baseline.
+
+fn main() {}

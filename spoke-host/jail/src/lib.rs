@@ -1,0 +1,1 @@
+//! Confinement of spokes and app children.

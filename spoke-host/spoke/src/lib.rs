@@ -1,0 +1,1 @@
+//! One app, alone: the operator that runs inside a spoke.

@@ -1,0 +1,3 @@
+//! One app, alone: the operator that runs inside a spoke.
+
+fn main() {}

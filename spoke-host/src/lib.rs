@@ -1,0 +1,1 @@
+//! Starts and watches the spokes of one machine.

@@ -1,0 +1,3 @@
+//! Starts and watches the spokes of one machine.
+
+fn main() {}
