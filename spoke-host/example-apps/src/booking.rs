@@ -30,9 +30,7 @@ pub static HEALTH_COMPANION: App = App {
         name: "book_appointment",
         about: "Books an appointment with a doctor in a city.",
         request: include_str!("../../../data/apps/health_companion/book_appointment.request.json"),
-        response: include_str!(
-            "../../../data/apps/health_companion/book_appointment.response.json"
-        ),
+        response: include_str!("../../../data/apps/health_companion/book_appointment.response.json"),
         reads_only: false,
         run: book_appointment,
     }],
@@ -50,10 +48,7 @@ enum Class {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "fields that are only checked; the record keeps the arguments as they came"
-)]
+#[expect(dead_code, reason = "fields that are only checked; the record keeps the arguments as they came")]
 struct Flight {
     name: Option<Line>,
     email: Option<Line>,
@@ -66,10 +61,7 @@ struct Flight {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "fields that are only checked; the record keeps the arguments as they came"
-)]
+#[expect(dead_code, reason = "fields that are only checked; the record keeps the arguments as they came")]
 struct Appointment {
     name: Line,
     date_of_birth: Line,
@@ -106,9 +98,7 @@ fn book_appointment(folder: &Folder, arguments: Map<String, Value>) -> Result<Va
 }
 
 fn record(folder: &Folder, arguments: Map<String, Value>) -> Result<usize, Refusal> {
-    folder
-        .lock()?
-        .append("bookings.jsonl", &Value::Object(arguments))
+    folder.lock()?.append("bookings.jsonl", &Value::Object(arguments))
 }
 
 #[cfg(test)]
@@ -123,15 +113,13 @@ mod tests {
     fn a_booking_is_kept_word_for_word() {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::at(data.path(), data.path());
-        let flight =
-            json!({"departure_city": "Irvine", "destination_city": "Paris", "date": "June 10th"});
+        let flight = json!({"departure_city": "Irvine", "destination_city": "Paris", "date": "June 10th"});
         let answer = book_flight(&folder, flight.as_object().unwrap().clone()).unwrap();
         assert_eq!(answer["confirmation"], "TM-0001");
         assert_eq!(answer["class"], "economy");
-        let kept: Value = serde_json::from_str(
-            &std::fs::read_to_string(data.path().join("bookings.jsonl")).unwrap(),
-        )
-        .unwrap();
+        let kept: Value =
+            serde_json::from_str(&std::fs::read_to_string(data.path().join("bookings.jsonl")).unwrap())
+                .unwrap();
         assert_eq!(kept, flight);
     }
 
@@ -144,18 +132,9 @@ mod tests {
                 .as_object()
                 .unwrap()
                 .clone();
-        assert_eq!(
-            book_appointment(&folder, request.clone()).unwrap()["confirmation"],
-            "HC-0001"
-        );
+        assert_eq!(book_appointment(&folder, request.clone()).unwrap()["confirmation"], "HC-0001");
         request.remove("name");
         assert!(book_appointment(&folder, request).is_err());
-        assert_eq!(
-            std::fs::read_to_string(data.path().join("bookings.jsonl"))
-                .unwrap()
-                .lines()
-                .count(),
-            1
-        );
+        assert_eq!(std::fs::read_to_string(data.path().join("bookings.jsonl")).unwrap().lines().count(), 1);
     }
 }

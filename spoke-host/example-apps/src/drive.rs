@@ -111,11 +111,7 @@ fn list(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusal
 fn search(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusal> {
     let (_data, files) = open(folder, "search", &arguments)?;
     let Search { query } = parse(arguments)?;
-    let words: Vec<String> = query
-        .as_str()
-        .split_whitespace()
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> = query.as_str().split_whitespace().map(str::to_lowercase).collect();
     let matches = |entry: &&Entry| {
         let text = format!("{} {}", entry.name, entry.content).to_lowercase();
         words.iter().all(|word| text.contains(word))
@@ -134,11 +130,7 @@ fn write(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusa
     let (data, mut files) = open(folder, "write", &arguments)?;
     let Write { name, content } = parse(arguments)?;
     let content = content.as_str().to_owned();
-    let id = if let Some(entry) = files
-        .files
-        .iter_mut()
-        .find(|entry| entry.name == name.as_str())
-    {
+    let id = if let Some(entry) = files.files.iter_mut().find(|entry| entry.name == name.as_str()) {
         entry.content = content;
         entry.modified = now();
         entry.id.clone()
@@ -146,13 +138,7 @@ fn write(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusa
         // Nothing here removes a file, so the count is a number no file has yet.
         let id = format!("f{}", files.files.len() + 1);
         let name = name.as_str().to_owned();
-        files.files.push(Entry {
-            id: id.clone(),
-            name,
-            modified: now(),
-            shared_with: Vec::new(),
-            content,
-        });
+        files.files.push(Entry { id: id.clone(), name, modified: now(), shared_with: Vec::new(), content });
         id
     };
     data.store(FILES, &files)?;
@@ -163,11 +149,7 @@ fn share(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusa
     let (data, mut files) = open(folder, "share", &arguments)?;
     let Share { file, with } = parse(arguments)?;
     let entry = find(&mut files, file.as_str())?;
-    if !entry
-        .shared_with
-        .iter()
-        .any(|person| person == with.as_str())
-    {
+    if !entry.shared_with.iter().any(|person| person == with.as_str()) {
         entry.shared_with.push(with.as_str().to_owned());
     }
     let answer = json!({ "id": entry.id, "name": entry.name, "shared_with": entry.shared_with });
@@ -191,10 +173,7 @@ fn find<'a>(files: &'a mut Files, wanted: &str) -> Result<&'a mut Entry, Refusal
         .files
         .iter_mut()
         .find(|entry| entry.id == wanted || entry.name == wanted)
-        .ok_or_else(|| Refusal::Absent {
-            kind: "file",
-            name: wanted.to_owned(),
-        })
+        .ok_or_else(|| Refusal::Absent { kind: "file", name: wanted.to_owned() })
 }
 
 fn summary(entry: &Entry) -> Value {
@@ -214,45 +193,19 @@ mod tests {
 
     fn call(data: &Path, name: &str, arguments: Value) -> Result<Value, Refusal> {
         let app: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/apps/drive");
-        let operation = DRIVE
-            .operations
-            .iter()
-            .find(|operation| operation.name == name)
-            .unwrap();
-        (operation.run)(
-            &Folder::at(app, data),
-            arguments.as_object().unwrap().clone(),
-        )
+        let operation = DRIVE.operations.iter().find(|operation| operation.name == name).unwrap();
+        (operation.run)(&Folder::at(app, data), arguments.as_object().unwrap().clone())
     }
 
     #[test]
     fn a_written_file_is_found_read_and_shared() {
         let data = tempfile::tempdir().unwrap();
         let data = data.path();
-        call(
-            data,
-            "write",
-            json!({"name": "note.txt", "content": "blue heron"}),
-        )
-        .unwrap();
-        assert_eq!(
-            call(data, "search", json!({"query": "HERON"})).unwrap()["files"][0]["name"],
-            "note.txt"
-        );
-        assert_eq!(
-            call(data, "read", json!({"file": "f4"})).unwrap()["content"],
-            "blue heron"
-        );
-        call(
-            data,
-            "share",
-            json!({"file": "note.txt", "with": "a@b.example"}),
-        )
-        .unwrap();
-        assert_eq!(
-            call(data, "list", json!({})).unwrap()["files"][3]["shared_with"],
-            json!(["a@b.example"])
-        );
+        call(data, "write", json!({"name": "note.txt", "content": "blue heron"})).unwrap();
+        assert_eq!(call(data, "search", json!({"query": "HERON"})).unwrap()["files"][0]["name"], "note.txt");
+        assert_eq!(call(data, "read", json!({"file": "f4"})).unwrap()["content"], "blue heron");
+        call(data, "share", json!({"file": "note.txt", "with": "a@b.example"})).unwrap();
+        assert_eq!(call(data, "list", json!({})).unwrap()["files"][3]["shared_with"], json!(["a@b.example"]));
     }
 
     #[test]

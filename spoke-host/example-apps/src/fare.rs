@@ -50,12 +50,8 @@ struct Trip {
 /// Counts in tenths of a dollar: whole numbers, so that 51.8 does not become 51.800000000000004.
 fn estimate(arguments: Map<String, Value>, base: u32, per_letter: u32) -> Result<Value, Refusal> {
     let trip: Trip = parse(arguments)?;
-    let letters =
-        trip.start_point.as_str().chars().count() + trip.end_point.as_str().chars().count();
-    let tenths = u32::try_from(letters)
-        .unwrap_or(u32::MAX)
-        .saturating_mul(per_letter)
-        .saturating_add(base);
+    let letters = trip.start_point.as_str().chars().count() + trip.end_point.as_str().chars().count();
+    let tenths = u32::try_from(letters).unwrap_or(u32::MAX).saturating_mul(per_letter).saturating_add(base);
     Ok(json!({ "fare": f64::from(tenths) / 10.0, "currency": "USD" }))
 }
 
@@ -68,14 +64,8 @@ mod tests {
 
     #[track_caller]
     fn check(base: u32, per_letter: u32, start: &str, end: &str, fare: f64) {
-        let arguments = json!({"start_point": start, "end_point": end})
-            .as_object()
-            .unwrap()
-            .clone();
-        assert_eq!(
-            estimate(arguments, base, per_letter).unwrap()["fare"],
-            json!(fare)
-        );
+        let arguments = json!({"start_point": start, "end_point": end}).as_object().unwrap().clone();
+        assert_eq!(estimate(arguments, base, per_letter).unwrap()["fare"], json!(fare));
     }
 
     #[test]

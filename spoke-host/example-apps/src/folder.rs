@@ -30,32 +30,22 @@ pub struct Locked<'a> {
 impl Folder {
     /// As `APP_DIR` and `APP_DATA` say; in a jail, `/app` and `/data`.
     pub fn from_environment() -> Folder {
-        let path = |name: &str, usual: &str| {
-            std::env::var_os(name).map_or_else(|| usual.into(), PathBuf::from)
-        };
+        let path =
+            |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| usual.into(), PathBuf::from);
         Folder::at(path("APP_DIR", "/app"), path("APP_DATA", "/data"))
     }
 
     /// These two.
     pub fn at(app: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Folder {
-        Folder {
-            app: app.into(),
-            data: data.into(),
-        }
+        Folder { app: app.into(), data: data.into() }
     }
 
     /// Waits until no other process of this app uses the data folder. Operations are short, so the wait is, too.
     pub fn lock(&self) -> Result<Locked<'_>, Refusal> {
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.data.join("lock"))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(self.data.join("lock"))?;
         lock.lock()?;
-        Ok(Locked {
-            folder: self,
-            _lock: lock,
-        })
+        Ok(Locked { folder: self, _lock: lock })
     }
 }
 
@@ -64,10 +54,8 @@ impl Locked<'_> {
     pub fn load_seeded<T: DeserializeOwned>(&self, file: &'static str) -> Result<T, Refusal> {
         let text = match read(&self.folder.data.join(file))? {
             Some(text) => text,
-            None => read(&self.folder.app.join(SEED))?.ok_or(Refusal::Absent {
-                kind: "file",
-                name: SEED.to_owned(),
-            })?,
+            None => read(&self.folder.app.join(SEED))?
+                .ok_or(Refusal::Absent { kind: "file", name: SEED.to_owned() })?,
         };
         serde_json::from_str(&text).map_err(|source| Refusal::Damaged { file, source })
     }
@@ -81,8 +69,7 @@ impl Locked<'_> {
 
     /// Replaces what `file` holds, all or nothing.
     pub fn store(&self, file: &'static str, value: &impl Serialize) -> Result<(), Refusal> {
-        let text =
-            serde_json::to_vec_pretty(value).map_err(|source| Refusal::Damaged { file, source })?;
+        let text = serde_json::to_vec_pretty(value).map_err(|source| Refusal::Damaged { file, source })?;
         if MAX_FILE < text.len() as u64 {
             return Err(Refusal::Full);
         }
@@ -105,19 +92,14 @@ impl Locked<'_> {
 
     /// Notes a call in the journal, before it is judged or carried out.
     pub fn note(&self, functionality: &str, arguments: &Map<String, Value>) -> Result<(), Refusal> {
-        self.append(
-            "journal.jsonl",
-            &json!({ "functionality": functionality, "arguments": arguments }),
-        )
-        .map(drop)
+        self.append("journal.jsonl", &json!({ "functionality": functionality, "arguments": arguments }))
+            .map(drop)
     }
 }
 
 /// The time, as messages and files carry it.
 pub fn now() -> String {
-    let now = OffsetDateTime::now_utc()
-        .replace_nanosecond(0)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     now.format(&Rfc3339).unwrap_or_default()
 }
 

@@ -141,12 +141,7 @@ fn newest(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refus
 fn search(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusal> {
     let data = open(folder, "search", &arguments)?;
     let request: Search = parse(arguments)?;
-    let words: Vec<String> = request
-        .query
-        .as_str()
-        .split_whitespace()
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> = request.query.as_str().split_whitespace().map(str::to_lowercase).collect();
     let found: Vec<Value> = mailbox(&data)?
         .messages
         .iter()
@@ -166,13 +161,8 @@ fn search(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refus
 fn get_message(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusal> {
     let data = open(folder, "get_message", &arguments)?;
     let ById { id } = parse(arguments)?;
-    let message = mailbox(&data)?
-        .messages
-        .into_iter()
-        .find(|message| message.id == id.as_str());
-    message
-        .map(|message| json!({ "message": message }))
-        .ok_or_else(|| absent("message", id.as_str()))
+    let message = mailbox(&data)?.messages.into_iter().find(|message| message.id == id.as_str());
+    message.map(|message| json!({ "message": message })).ok_or_else(|| absent("message", id.as_str()))
 }
 
 fn get_thread(folder: &Folder, arguments: Map<String, Value>) -> Result<Value, Refusal> {
@@ -220,15 +210,8 @@ fn keep(
     let letter: Letter = parse(arguments)?;
     let mut letters: Vec<Value> = data.load(file)?;
     let id = format!("{status}-{}", letters.len() + 1);
-    let Letter {
-        to,
-        cc,
-        subject,
-        body,
-    } = letter;
-    letters.push(
-        json!({ "id": id, "date": now(), "to": to, "cc": cc, "subject": subject, "body": body }),
-    );
+    let Letter { to, cc, subject, body } = letter;
+    letters.push(json!({ "id": id, "date": now(), "to": to, "cc": cc, "subject": subject, "body": body }));
     data.store(file, &letters)?;
     Ok(json!({ "id": id, "status": status }))
 }
@@ -247,17 +230,12 @@ fn open<'a>(
 /// All messages, newest first.
 fn mailbox(data: &Locked<'_>) -> Result<Mailbox, Refusal> {
     let mut mailbox: Mailbox = data.load_seeded(MAILBOX)?;
-    mailbox
-        .messages
-        .sort_by(|one, other| other.date.cmp(&one.date));
+    mailbox.messages.sort_by(|one, other| other.date.cmp(&one.date));
     Ok(mailbox)
 }
 
 fn absent(kind: &'static str, name: &str) -> Refusal {
-    Refusal::Absent {
-        kind,
-        name: name.to_owned(),
-    }
+    Refusal::Absent { kind, name: name.to_owned() }
 }
 
 #[cfg(test)]

@@ -102,9 +102,7 @@ impl<'de, const MAX: usize> Deserialize<'de> for Line<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.trim().is_empty() || MAX < text.chars().count() {
-            return Err(D::Error::custom(format!(
-                "a line of 1 to {MAX} characters is needed"
-            )));
+            return Err(D::Error::custom(format!("a line of 1 to {MAX} characters is needed")));
         }
         if text.chars().any(char::is_control) {
             return Err(D::Error::custom("a line has no control characters"));
@@ -117,9 +115,7 @@ impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if MAX < text.chars().count() {
-            return Err(D::Error::custom(format!(
-                "a text of at most {MAX} characters is needed"
-            )));
+            return Err(D::Error::custom(format!("a text of at most {MAX} characters is needed")));
         }
         Ok(Text(text))
     }

@@ -5,9 +5,9 @@
 
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
+    JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer, ServiceExt};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -18,11 +18,7 @@ use crate::operation::{App, Operation};
 
 /// Serves until the input ends.
 pub async fn serve(app: &'static App, folder: Folder) -> Result<(), Box<dyn std::error::Error>> {
-    let tools = app
-        .operations
-        .iter()
-        .map(tool)
-        .collect::<Result<Vec<_>, _>>()?;
+    let tools = app.operations.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
     let (input, output) = stdio_pipes();
     let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_LINE);
     match (Server { app, folder, tools }).serve(transport).await {
@@ -44,9 +40,8 @@ struct Server {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build()).with_server_info(
-            Implementation::new(self.app.name, env!("CARGO_PKG_VERSION")),
-        )
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new(self.app.name, env!("CARGO_PKG_VERSION")))
     }
 
     async fn list_tools(
@@ -62,11 +57,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(operation) = self
-            .app
-            .operations
-            .iter()
-            .find(|operation| operation.name == request.name)
+        let Some(operation) = self.app.operations.iter().find(|operation| operation.name == request.name)
         else {
             return Err(ErrorData::invalid_params("there is no such tool", None));
         };

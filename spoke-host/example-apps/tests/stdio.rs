@@ -27,10 +27,7 @@ fn manifests() -> Vec<toml::Table> {
     for folder in std::fs::read_dir(apps()).unwrap() {
         let manifest = std::fs::read_to_string(folder.unwrap().path().join("app.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
-        if manifest
-            .get("command")
-            .is_some_and(|command| command[0].as_str() == Some("example-app"))
-        {
+        if manifest.get("command").is_some_and(|command| command[0].as_str() == Some("example-app")) {
             found.push(manifest);
         }
     }
@@ -47,11 +44,7 @@ impl Served {
     async fn start(app: &str) -> Served {
         let data = tempfile::tempdir().unwrap();
         let mut command = Command::new(PROGRAM);
-        command
-            .arg(app)
-            .env_clear()
-            .env("APP_DIR", apps().join(app))
-            .env("APP_DATA", data.path());
+        command.arg(app).env_clear().env("APP_DIR", apps().join(app)).env("APP_DATA", data.path());
         let client = ().serve(TokioChildProcess::new(command).unwrap()).await.unwrap();
         Served { client, data }
     }
@@ -91,21 +84,9 @@ async fn every_result_is_what_its_schema_says() {
     let letter = json!({"to": ["a@b.example"], "subject": "s", "body": "b"});
     let patient = json!({"name": "A", "date_of_birth": "1970-01-01", "city": "C", "email": "a@b.example", "medical_issues": "cough"});
     let calls = [
-        (
-            "metro_hail",
-            "estimate_fare",
-            json!({"start_point": "A", "end_point": "B"}),
-        ),
-        (
-            "quick_ride",
-            "estimate_fare",
-            json!({"start_point": "A", "end_point": "B"}),
-        ),
-        (
-            "travel_mate",
-            "book_flight",
-            json!({"departure_city": "A", "destination_city": "B", "date": "C"}),
-        ),
+        ("metro_hail", "estimate_fare", json!({"start_point": "A", "end_point": "B"})),
+        ("quick_ride", "estimate_fare", json!({"start_point": "A", "end_point": "B"})),
+        ("travel_mate", "book_flight", json!({"departure_city": "A", "destination_city": "B", "date": "C"})),
         ("health_companion", "book_appointment", patient),
         ("mail", "newest", json!({"count": 3})),
         ("mail", "search", json!({"query": "dinner"})),
@@ -118,22 +99,15 @@ async fn every_result_is_what_its_schema_says() {
         ("drive", "search", json!({"query": "passport"})),
         ("drive", "read", json!({"file": "f1"})),
         ("drive", "write", json!({"name": "n", "content": "c"})),
-        (
-            "drive",
-            "share",
-            json!({"file": "f1", "with": "a@b.example"}),
-        ),
+        ("drive", "share", json!({"file": "f1", "with": "a@b.example"})),
     ];
-    let declared: usize = manifests()
-        .iter()
-        .map(|manifest| manifest["functionality"].as_array().unwrap().len())
-        .sum();
+    let declared: usize =
+        manifests().iter().map(|manifest| manifest["functionality"].as_array().unwrap().len()).sum();
     assert_eq!(calls.len(), declared, "a functionality has no call here");
     for (app, name, arguments) in calls {
         let valid = |kind: &str, value: &Value| {
             let path = apps().join(app).join(format!("{name}.{kind}.json"));
-            let schema: Value =
-                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
             jsonschema::validate(&schema, value)
                 .unwrap_or_else(|error| panic!("{app}.{name} {kind}: {error}"));
         };
@@ -150,13 +124,7 @@ async fn a_refused_call_is_an_error_result_and_the_server_goes_on() {
     let served = Served::start("mail").await;
     let result = served.call("get_message", json!({"id": "none"})).await;
     assert_eq!(result.is_error, Some(true));
-    assert_eq!(
-        served
-            .call("send", json!({"subject": "no recipient"}))
-            .await
-            .is_error,
-        Some(true)
-    );
+    assert_eq!(served.call("send", json!({"subject": "no recipient"})).await.is_error, Some(true));
     assert_eq!(served.call("newest", json!({})).await.is_error, Some(false));
     assert!(!served.data.path().join("outbox.json").exists());
 }
@@ -167,30 +135,17 @@ async fn two_processes_on_one_folder_lose_nothing() {
     let mut servers = Vec::new();
     for _ in 0..2 {
         let mut command = Command::new(PROGRAM);
-        command
-            .arg("travel_mate")
-            .env_clear()
-            .env("APP_DATA", data.path());
-        servers.push(
-            ().serve(TokioChildProcess::new(command).unwrap())
-                .await
-                .unwrap(),
-        );
+        command.arg("travel_mate").env_clear().env("APP_DATA", data.path());
+        servers.push(().serve(TokioChildProcess::new(command).unwrap()).await.unwrap());
     }
-    let flight = json!({"departure_city": "A", "destination_city": "B", "date": "C"})
-        .as_object()
-        .unwrap()
-        .clone();
+    let flight =
+        json!({"departure_city": "A", "destination_city": "B", "date": "C"}).as_object().unwrap().clone();
     for _ in 0..50 {
         let call = |at: usize| {
-            servers[at]
-                .call_tool(CallToolRequestParams::new("book_flight").with_arguments(flight.clone()))
+            servers[at].call_tool(CallToolRequestParams::new("book_flight").with_arguments(flight.clone()))
         };
         let (one, other) = tokio::join!(call(0), call(1));
-        assert_ne!(
-            one.unwrap().structured_content,
-            other.unwrap().structured_content
-        );
+        assert_ne!(one.unwrap().structured_content, other.unwrap().structured_content);
     }
     let kept = std::fs::read_to_string(data.path().join("bookings.jsonl")).unwrap();
     assert_eq!(kept.lines().count(), 100);
@@ -213,10 +168,7 @@ async fn garbage_and_endless_lines_do_not_end_it_and_the_end_of_input_does() {
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
     let endless = "x".repeat(2_000_000);
-    input
-        .write_all(format!("{hello}\n{ready}\n{{not json\n{endless}\n{ping}\n").as_bytes())
-        .await
-        .unwrap();
+    input.write_all(format!("{hello}\n{ready}\n{{not json\n{endless}\n{ping}\n").as_bytes()).await.unwrap();
     let answers = async {
         let mut seen = String::new();
         let mut buffer = [0; 4096];
@@ -228,8 +180,6 @@ async fn garbage_and_endless_lines_do_not_end_it_and_the_end_of_input_does() {
         drop(input);
         child.wait().await.unwrap()
     };
-    let status = tokio::time::timeout(Duration::from_secs(20), answers)
-        .await
-        .unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(20), answers).await.unwrap();
     assert!(status.success(), "{status}");
 }
