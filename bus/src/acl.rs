@@ -4,6 +4,8 @@
 //! Never: widens anything by default; what is not listed is denied.
 //! Carries: I-01, I-03, I-04, I-09.
 
+pub mod matrix;
+
 use std::time::Duration;
 
 use crate::id::{HostId, SpokeAddr, UserId};

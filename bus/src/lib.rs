@@ -17,3 +17,5 @@ pub mod message;
 
 pub mod client;
 pub mod launch;
+pub mod server_config;
+pub mod system_account;

@@ -1,0 +1,53 @@
+//! The broker's own account: how a changed statement of the bus account reaches a running broker.
+//!
+//! Answers: how is a credential taken back at once?
+//! Never: leaves the supervisor; no other role has a credential of this account.
+//! Carries: I-01.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nkeys::KeyPair;
+
+use crate::client::{Address, BusError};
+use crate::identity::{Credential, RealmClaims};
+
+/// Takes a changed account statement; answered with what became of it.
+const CLAIMS_UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
+
+/// How long the broker has to take it.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Gives a running broker the statements of the bus account anew, revocations included (see
+/// [`crate::identity::Realm::claims`]). Connections of revoked credentials are closed by the broker.
+///
+/// # Errors
+/// If the broker cannot be reached with this credential, or does not take the statement.
+pub async fn push(address: &Address, system: &Credential, claims: &RealmClaims) -> Result<(), BusError> {
+    let key = Arc::new(KeyPair::from_seed(system.seed.expose()).map_err(BusError::Credential)?);
+    let mut options = async_nats::ConnectOptions::with_jwt(system.jwt.clone(), move |nonce| {
+        let key = Arc::clone(&key);
+        async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
+    })
+    .name("supervisor (system account)")
+    .connection_timeout(LIMIT)
+    .ignore_discovered_servers()
+    .request_timeout(Some(LIMIT));
+    if let Some(ca) = &address.tls_ca {
+        options = options.add_root_certificates(ca.clone()).require_tls(true);
+    }
+    let servers: Vec<String> = address.url.split(',').map(|url| url.trim().to_owned()).collect();
+    let client = options
+        .connect(servers)
+        .await
+        .map_err(|source| BusError::Connect { url: address.url.clone(), source })?;
+    let answer = client
+        .request(CLAIMS_UPDATE, claims.account.1.clone().into())
+        .await
+        .map_err(|error| BusError::Refused(format!("the changed account statement: {error}")))?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+    match answer.pointer("/data/code").and_then(serde_json::Value::as_i64) {
+        Some(200) => Ok(()),
+        _ => Err(BusError::Refused(format!("the changed account statement: {answer}"))),
+    }
+}
