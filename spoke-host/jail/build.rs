@@ -40,16 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut out = String::new();
     let mut names = BTreeMap::new();
-    for (file, constant, report) in [
-        ("spoke", "SPOKE", RET_TRAP),
-        ("app", "APP", RET_USER_NOTIF),
-    ] {
+    for (file, constant, report) in [("spoke", "SPOKE", RET_TRAP), ("app", "APP", RET_USER_NOTIF)] {
         let path = format!("policy/seccomp/{file}.json");
         println!("cargo::rerun-if-changed={path}");
-        let policy = Policy::parse(&std::fs::read_to_string(&path)?)
-            .map_err(|what| format!("{path}: {what}"))?;
-        emit(&mut out, constant, &policy, arch, target, report)
-            .map_err(|what| format!("{path}: {what}"))?;
+        let policy =
+            Policy::parse(&std::fs::read_to_string(&path)?).map_err(|what| format!("{path}: {what}"))?;
+        emit(&mut out, constant, &policy, arch, target, report).map_err(|what| format!("{path}: {what}"))?;
         for name in every_name(&policy, arch) {
             names.insert(call_number(&name, target)?, name);
         }
@@ -98,16 +94,21 @@ fn emit(
     }
     write_program(out, &format!("{constant}_KILL"), &main)?;
     write_program(out, &format!("{constant}_REPORT"), &reporting)?;
+    // Each program is installed with the call `seccomp`. Where that is itself answered with an error,
+    // the program that does so has to be the last of all, and the main program, which lets it pass,
+    // the first; where the main program kills for it, that one has to be the last.
+    let installs = |rules: &[Value]| rules.iter().any(|rule| rule["syscall"] == "seccomp");
+    let main_first = errors.values().any(|rules| installs(rules));
+    let mut errors: Vec<(u16, Vec<Value>)> = errors.into_iter().collect();
+    errors.sort_by_key(|(_, rules)| installs(rules));
     let mut list = String::new();
     for (number, rules) in errors {
         let program = compile(&rules, json!("allow"), json!({ "errno": number }), target)?;
         write_program(out, &format!("{constant}_ERRNO_{number}"), &program)?;
         write!(list, "&{constant}_ERRNO_{number}, ")?;
     }
-    writeln!(
-        out,
-        "pub(super) static {constant}_ERRORS: &[&[sock_filter]] = &[{list}];"
-    )?;
+    writeln!(out, "pub(super) static {constant}_ERRORS: &[&[sock_filter]] = &[{list}];")?;
+    writeln!(out, "pub(super) static {constant}_MAIN_FIRST: bool = {main_first};")?;
     Ok(())
 }
 
@@ -123,17 +124,12 @@ fn add(rules: &mut Vec<Value>, calls: &[String], when: &[Condition]) -> Result<(
             Test::Is { mask: None, value } => {
                 args.push(json!({"index": condition.arg, "type": width, "op": "eq", "val": value}));
             }
-            Test::Is {
-                mask: Some(mask),
-                value,
-            } => args.push(json!({
+            Test::Is { mask: Some(mask), value } => args.push(json!({
                 "index": condition.arg, "type": width, "op": {"masked_eq": mask}, "val": value
             })),
             Test::NoneOf(values) => {
                 for value in values {
-                    args.push(
-                        json!({"index": condition.arg, "type": width, "op": "ne", "val": value}),
-                    );
+                    args.push(json!({"index": condition.arg, "type": width, "op": "ne", "val": value}));
                 }
             }
         }
@@ -180,11 +176,7 @@ fn compile(
 }
 
 fn write_program(out: &mut String, name: &str, program: &BpfProgram) -> std::fmt::Result {
-    writeln!(
-        out,
-        "pub(super) static {name}: [sock_filter; {}] = [",
-        program.len()
-    )?;
+    writeln!(out, "pub(super) static {name}: [sock_filter; {}] = [", program.len())?;
     for instruction in program {
         writeln!(
             out,

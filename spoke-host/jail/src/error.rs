@@ -104,12 +104,7 @@ pub struct Error {
 impl Error {
     /// Something that is not as it has to be, without an error of the system behind it.
     pub(crate) fn new(layer: Layer, doing: impl Into<Cow<'static, str>>) -> Error {
-        Error {
-            layer,
-            doing: doing.into(),
-            hint: None,
-            source: None,
-        }
+        Error { layer, doing: doing.into(), hint: None, source: None }
     }
 
     /// A call that failed.
@@ -118,12 +113,7 @@ impl Error {
         doing: impl Into<Cow<'static, str>>,
         source: impl Into<io::Error>,
     ) -> Error {
-        Error {
-            layer,
-            doing: doing.into(),
-            hint: None,
-            source: Some(source.into()),
-        }
+        Error { layer, doing: doing.into(), hint: None, source: Some(source.into()) }
     }
 
     /// What a person can do about it.
@@ -144,12 +134,18 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The message with the system's own words, for places that carry one line only.
+    /// The message and the system's own words, without the layer.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {source}", self.doing),
+            None => self.doing.to_string(),
+        }
+    }
+
+    /// Everything on one line, for places that carry no more.
     #[must_use]
     pub fn line(&self) -> String {
-        match &self.source {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
+        format!("{}: {}", self.layer, self.text())
     }
 }

@@ -9,6 +9,7 @@ pub mod policy;
 use crate::error::{Error, Layer};
 use crate::sys;
 use libc::sock_filter;
+use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
 #[allow(missing_docs)]
@@ -28,6 +29,7 @@ pub struct Filter {
     main_kills: &'static [sock_filter],
     main_reports: &'static [sock_filter],
     errors: &'static [&'static [sock_filter]],
+    main_first: bool,
 }
 
 impl Filter {
@@ -38,6 +40,7 @@ impl Filter {
             main_kills: &compiled::SPOKE_KILL,
             main_reports: &compiled::SPOKE_REPORT,
             errors: compiled::SPOKE_ERRORS,
+            main_first: compiled::SPOKE_MAIN_FIRST,
         }
     }
 
@@ -48,6 +51,7 @@ impl Filter {
             main_kills: &compiled::APP_KILL,
             main_reports: &compiled::APP_REPORT,
             errors: compiled::APP_ERRORS,
+            main_first: compiled::APP_MAIN_FIRST,
         }
     }
 
@@ -62,15 +66,13 @@ impl Filter {
     /// # Errors
     /// The kernel refused a program.
     pub fn install_killing(self) -> Result<(), Error> {
-        self.install_errors()?;
-        sys::install_filter(self.main_kills).map_err(refused)
+        self.install(|filter| sys::install_filter(filter.main_kills).map_err(refused))
     }
 
     /// As [`Filter::install_killing`], but the process gets SIGSYS for whatever no rule names, so
     /// that the handler of [`crate::confine`] can say which call it was before the process ends.
     pub(crate) fn install_trapping(self) -> Result<(), Error> {
-        self.install_errors()?;
-        sys::install_filter(self.main_reports).map_err(refused)
+        self.install(|filter| sys::install_filter(filter.main_reports).map_err(refused))
     }
 
     /// As [`Filter::install_killing`], but whatever no rule names waits for the holder of the
@@ -78,49 +80,45 @@ impl Filter {
     ///
     /// `None` when an outer sandbox already listens (only one can): then the process is killed.
     pub(crate) fn install_listening(self) -> Result<Option<OwnedFd>, Error> {
-        self.install_errors()?;
-        match sys::install_filter_listening(self.main_reports) {
+        self.install(|filter| match sys::install_filter_listening(filter.main_reports) {
             Ok(listener) => Ok(Some(listener)),
-            Err(nix::errno::Errno::EBUSY) => {
-                sys::install_filter(self.main_kills).map_err(refused)?;
+            Err(Errno::EBUSY) => {
+                sys::install_filter(filter.main_kills).map_err(refused)?;
                 Ok(None)
             }
             Err(errno) => Err(refused(errno)),
-        }
+        })
     }
 
-    fn install_errors(self) -> Result<(), Error> {
-        for program in self.errors {
-            sys::install_filter(program).map_err(refused)?;
+    /// All programs, in the order in which each still permits the next to be installed.
+    fn install<T>(self, main: impl FnOnce(Filter) -> Result<T, Error>) -> Result<T, Error> {
+        let errors =
+            || self.errors.iter().try_for_each(|program| sys::install_filter(program).map_err(refused));
+        if self.main_first {
+            let installed = main(self)?;
+            errors()?;
+            Ok(installed)
+        } else {
+            errors()?;
+            main(self)
         }
-        Ok(())
     }
 }
 
-fn refused(errno: nix::errno::Errno) -> Error {
-    Error::system(
-        Layer::Seccomp,
-        "the kernel refused the system call filter",
-        errno,
-    )
+fn refused(errno: Errno) -> Error {
+    Error::system(Layer::Seccomp, "the kernel refused the system call filter", errno)
 }
 
 /// The name of a call, if a policy names it.
 #[must_use]
 pub fn call_name(number: u32) -> Option<&'static str> {
-    compiled::NAMES
-        .iter()
-        .find(|(known, _)| *known == number)
-        .map(|(_, name)| *name)
+    compiled::NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
 /// The number of a call, if a policy names it.
 #[must_use]
 pub fn call_number(name: &str) -> Option<u32> {
-    compiled::NAMES
-        .iter()
-        .find(|(_, known)| *known == name)
-        .map(|(number, _)| *number)
+    compiled::NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
 }
 
 #[cfg(test)]

@@ -137,15 +137,9 @@ impl Policy {
         if policy.allow.is_empty() {
             return Err("a policy that allows nothing is not a policy".to_owned());
         }
-        let allow = policy
-            .allow
-            .iter()
-            .map(|rule| (&rule.calls, &rule.when, &rule.reason));
-        let errno = policy
-            .errno
-            .iter()
-            .map(|rule| (&rule.calls, &rule.when, &rule.reason));
-        for (calls, when, reason) in allow.chain(errno) {
+        let allow = policy.allow.iter().map(|rule| (&rule.calls, &rule.when, &rule.reason));
+        let answered = policy.errno.iter().map(|rule| (&rule.calls, &rule.when, &rule.reason));
+        for (calls, when, reason) in allow.chain(answered) {
             if calls.is_empty() || reason.trim().is_empty() {
                 return Err(format!("a rule without calls or reason: {calls:?}"));
             }
@@ -180,13 +174,12 @@ impl Condition {
     pub fn test(&self) -> Result<Test, String> {
         let number = |word: &String| number(word).ok_or_else(|| format!("no such value: {word}"));
         match (&self.is, self.none_of.as_slice(), &self.mask) {
-            (Some(is), [], mask) => Ok(Test::Is {
-                mask: mask.as_ref().map(number).transpose()?,
-                value: number(is)?,
-            }),
-            (None, [_, ..], None) => Ok(Test::NoneOf(
-                self.none_of.iter().map(number).collect::<Result<_, _>>()?,
-            )),
+            (Some(is), [], mask) => {
+                Ok(Test::Is { mask: mask.as_ref().map(number).transpose()?, value: number(is)? })
+            }
+            (None, [_, ..], None) => {
+                Ok(Test::NoneOf(self.none_of.iter().map(number).collect::<Result<_, _>>()?))
+            }
             _ => Err("a condition has either `is` (with an optional mask) or `none_of`".to_owned()),
         }
     }
@@ -202,10 +195,7 @@ pub fn number(word: &str) -> Option<u64> {
     if word.starts_with(|first: char| first.is_ascii_digit()) {
         return word.parse().ok();
     }
-    NAMES
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, value)| *value)
+    NAMES.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
 }
 
 /// The number of an error, by name.
