@@ -60,4 +60,50 @@ pub enum What {
         /// What the broker says.
         detail: String,
     },
+    /// An app's request to the web: decided, and later answered or not.
+    Web(Box<Web>),
+}
+
+/// An app's request to the web. Without path, headers and body: those may hold what nobody else is to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Web {
+    /// Who asked.
+    pub spoke: SpokeAddr,
+    /// `GET`, …; `CONNECT` for a proxied connection.
+    pub method: String,
+    /// Where to.
+    pub host: String,
+    /// Where to.
+    pub port: u16,
+    /// The name of the credential that was added, if one was.
+    pub credential: Option<String>,
+    /// What came of it.
+    pub outcome: WebOutcome,
+}
+
+/// What came of a request to the web.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebOutcome {
+    /// It may go; written before the connection is made.
+    Allowed {
+        /// Which line of the manifest allows it: `domains: example.com`.
+        by: String,
+    },
+    /// It may not go, or failed.
+    Failed {
+        /// What kind of failure.
+        code: super::egress::WebError,
+        /// In a sentence.
+        why: String,
+    },
+    /// It is over.
+    Answered {
+        /// As the server said; 200 for a proxied connection.
+        status: u16,
+        /// Bytes of body that were sent.
+        sent: u64,
+        /// Bytes of body that came, decompressed.
+        received: u64,
+    },
 }
