@@ -1,0 +1,88 @@
+//! Where an app may go on the web, and which credentials are added for it on the way.
+//!
+//! Answers: is this the name of a host, and which hosts does the manifest name?
+//! Never: resolves a name or decides whether a connection may be made; that is the egress gateway's.
+//! Carries: I-06. A manifest without `[network]` has no way out.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// What may be reached. All empty: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Registrable domains (eTLD+1), with all that is below them. Lower case.
+    pub domains: Vec<String>,
+    /// Exact hosts. Lower case.
+    pub hosts: Vec<String>,
+    /// Addresses on private networks, each with its port; nothing else private may be reached.
+    pub local: Vec<SocketAddr>,
+}
+
+impl Network {
+    /// Is there no way out at all?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.domains.is_empty() && self.hosts.is_empty() && self.local.is_empty()
+    }
+}
+
+/// A secret that the egress gateway adds to a request; the app never sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialUse {
+    /// How it is had.
+    pub kind: CredentialKind,
+    /// The header that carries it.
+    pub header: String,
+    /// Hosts, or domains with all that is below them, that get it. Lower case.
+    pub hosts: Vec<String>,
+}
+
+/// How a credential is had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A token that the gateway refreshes; sent as `Bearer`.
+    Oauth2,
+    /// A key that is sent as it is.
+    ApiKey,
+}
+
+/// The name of a host with at least one dot, in lower case; `None` for anything else: wildcards, addresses,
+/// ports, `localhost`.
+pub(crate) fn host_name(text: &str) -> Option<String> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let legal = text.len() <= 253
+        && text.contains('.')
+        && text.split('.').all(label)
+        && text.parse::<IpAddr>().is_err()
+        // "1.2.3" is read as an address by some resolvers.
+        && !text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    legal.then(|| text.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_name;
+
+    #[test]
+    fn a_wildcard_an_address_or_a_bare_name_is_no_host() {
+        for text in [
+            "*.example.com",
+            "127.0.0.1",
+            "::1",
+            "localhost",
+            "example.com:80",
+            "a..b",
+            "1.2.3",
+            "exämple.com",
+            "",
+        ] {
+            assert_eq!(host_name(text), None, "{text:?}");
+        }
+        assert_eq!(host_name("Api.GitHub.com").as_deref(), Some("api.github.com"));
+    }
+}

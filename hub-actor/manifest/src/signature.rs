@@ -1,0 +1,157 @@
+//! How a functionality is written for the planner.
+//!
+//! Answers: which of an app's words may the planner see?
+//! Never: a description; a name or a value of a schema that could hold a sentence.
+//! Carries: I-17. What stands here is all that an app can say to the planner: names of at most 40 characters.
+
+use bus::id::AppId;
+use bus::message::user::Effect;
+use serde_json::{Map, Value};
+
+use crate::function::FunctionSpec;
+
+/// Long enough for the names that programs have, too short for much persuasion.
+const MAX_NAME: usize = 40;
+/// More choices than this are shown as the bare type.
+const MAX_CHOICES: usize = 12;
+/// More fields than this are not shown; a result's path can still be derived.
+const MAX_FIELDS: usize = 24;
+
+/// `app.name(parameter: type, optional?: type) -> effect — summary; gives type`.
+pub(crate) fn render(app: &AppId, function: &FunctionSpec) -> String {
+    let parameters: Vec<String> = parameters(function.request.value())
+        .iter()
+        .map(|parameter| {
+            let optional = if parameter.required { "" } else { "?" };
+            format!("{}{optional}: {}", parameter.shown, parameter.kind)
+        })
+        .collect();
+    let effect = match function.effect {
+        Effect::Read => "read",
+        Effect::Write => "write",
+        Effect::Irreversible => "irreversible",
+    };
+    let gives = function.response.as_ref().map(|schema| type_of(schema.value(), 0));
+    let gives = gives.filter(|kind| kind != "any" && kind != "object").map(|kind| format!("gives {kind}"));
+    let told: Vec<String> = function.summary.clone().into_iter().chain(gives).collect();
+    let told = if told.is_empty() { String::new() } else { format!(" — {}", told.join("; ")) };
+    format!("{app}.{}({}) -> {effect}{told}", function.name, parameters.join(", "))
+}
+
+pub(crate) struct Parameter {
+    /// The app's name for it.
+    pub own: String,
+    /// The planner's name for it.
+    pub shown: String,
+    pub kind: String,
+    pub required: bool,
+}
+
+/// The parameters, required ones first, each group as written.
+pub(crate) fn parameters(request: &Value) -> Vec<Parameter> {
+    let Some(properties) = request.get("properties").and_then(Value::as_object) else { return Vec::new() };
+    let mut all: Vec<Parameter> = properties
+        .iter()
+        .enumerate()
+        .map(|(index, (own, schema))| Parameter {
+            own: own.clone(),
+            shown: if is_plain(own) { own.clone() } else { alias(properties, index) },
+            kind: type_of(schema, 0),
+            required: is_required(request, own),
+        })
+        .collect();
+    all.sort_by_key(|parameter| !parameter.required);
+    all
+}
+
+pub(crate) fn own_names(request: &Value, args: Value) -> Value {
+    let Value::Object(args) = args else { return args };
+    let parameters = parameters(request);
+    let own = |shown: String| {
+        parameters.iter().find(|parameter| parameter.shown == shown).map_or(shown, |found| found.own.clone())
+    };
+    Value::Object(args.into_iter().map(|(shown, value)| (own(shown), value)).collect::<Map<_, _>>())
+}
+
+/// `arg3` for the third parameter, unless the app has one of that name.
+fn alias(properties: &Map<String, Value>, index: usize) -> String {
+    let mut name = format!("arg{}", index.saturating_add(1));
+    while properties.contains_key(&name) {
+        name.push('_');
+    }
+    name
+}
+
+fn is_required(schema: &Value, name: &str) -> bool {
+    let required = schema.get("required").and_then(Value::as_array);
+    required.is_some_and(|required| required.iter().any(|required| required == name))
+}
+
+/// A name as programs have them; it cannot hold a sentence.
+fn is_plain(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$'))
+}
+
+fn type_of(schema: &Value, depth: usize) -> String {
+    if let Some(choices) = schema.get("enum").and_then(Value::as_array)
+        && let Some(choices) = choices_of(choices)
+    {
+        return choices;
+    }
+    let kind = match schema.get("type") {
+        Some(Value::String(kind)) => kind.as_str(),
+        // Several types, mostly one that may also be null.
+        Some(Value::Array(kinds)) => {
+            let mut others = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+            match (others.next(), others.next()) {
+                (Some(only), None) => only,
+                _ => "any",
+            }
+        }
+        _ => "any",
+    };
+    match kind {
+        "string" | "integer" | "number" | "boolean" => kind.to_owned(),
+        "array" => {
+            let items = schema.get("items").map_or_else(|| "any".to_owned(), |items| type_of(items, depth));
+            format!("{items}[]")
+        }
+        "object" if depth < 3 => object(schema, depth),
+        "object" => "object".to_owned(),
+        _ => "any".to_owned(),
+    }
+}
+
+fn object(schema: &Value, depth: usize) -> String {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return "object".to_owned();
+    };
+    let fields: Vec<String> = properties
+        .iter()
+        .filter(|(name, _)| is_plain(name))
+        .take(MAX_FIELDS)
+        .map(|(name, field)| {
+            let optional = if is_required(schema, name) { "" } else { "?" };
+            format!("{name}{optional}: {}", type_of(field, depth.saturating_add(1)))
+        })
+        .collect();
+    if fields.is_empty() { "object".to_owned() } else { format!("{{{}}}", fields.join(", ")) }
+}
+
+fn choices_of(choices: &[Value]) -> Option<String> {
+    if choices.is_empty() || MAX_CHOICES < choices.len() {
+        return None;
+    }
+    let shown: Option<Vec<String>> = choices
+        .iter()
+        .map(|choice| match choice {
+            Value::String(text) if is_plain(text) => Some(format!("{text:?}")),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            _ => None,
+        })
+        .collect();
+    Some(shown?.join("|"))
+}
