@@ -1,0 +1,60 @@
+//! The figures, for people.
+
+use serde_json::Value;
+
+/// Prints what was measured beside what is to be reached.
+pub fn print(result: &Value) {
+    let number = |path: &str| result.pointer(path).and_then(Value::as_f64);
+    println!("\n| what | measured | to reach |\n|---|---|---|");
+    let row = |what: &str, measured: Option<String>, reach: &str| {
+        println!("| {what} | {} | {reach} |", measured.unwrap_or_else(|| "not measured".into()));
+    };
+    let two = |a: Option<f64>, b: Option<f64>, unit: &str| Some(format!("{:.2} / {:.2} {unit}", a?, b?));
+    row(
+        "bare request and answer, 512 bytes, median / 99 %",
+        two(number("/yardstick/rtt_us_p50"), number("/yardstick/rtt_us_p99"), "µs"),
+        "the yardstick",
+    );
+    row("the same, 256 at once", number("/yardstick/per_s").map(|n| format!("{n:.0}/s")), "the yardstick");
+    row(
+        "call from app to app, decided, and back: median / 99 %",
+        two(number("/decided_call/us_p50"), number("/decided_call/us_p99"), "µs"),
+        "",
+    );
+    row(
+        "… against the yardstick",
+        number("/decided_call/ratio_to_yardstick").map(|n| format!("{n:.2} ×")),
+        "≤ 6 ×",
+    );
+    row("… 256 at once", number("/decided_call/per_s").map(|n| format!("{n:.0}/s")), "≥ 15,000/s");
+    row(
+        "spoke: asked for → confined, on the bus, vouched for: median / 99 %",
+        two(number("/spoke/ready_ms_p50"), number("/spoke/ready_ms_p99"), "ms"),
+        "≤ 5 / 12 ms",
+    );
+    row(
+        "memory of one more idle spoke",
+        number("/spoke/idle_private_kib").map(|n| format!("{n:.0} KiB")),
+        "≤ 1024 KiB",
+    );
+    row("spokes alive at once in this run", number("/spoke/live").map(|n| format!("{n:.0}")), "");
+    row(
+        "hub, gateways and host together, idle, resident",
+        number("/idle/resident_mib").map(|n| format!("{n:.0} MiB")),
+        "< 150 MiB",
+    );
+    let Some(queries) = result.get("queries").and_then(Value::as_array) else { return };
+    println!("\n| query | model at | isolated | without isolation | ratio | model calls | without |\n|---|---|---|---|---|---|---|");
+    for query in queries {
+        let (isolated, baseline) =
+            (query["isolated_ms"].as_f64().unwrap_or(f64::NAN), query["baseline_ms"].as_f64().unwrap_or(f64::NAN));
+        println!(
+            "| {} | {} ms | {isolated:.0} ms | {baseline:.0} ms | {:.2} | {} | {} |",
+            query["class"].as_str().unwrap_or("?"),
+            query["model_ms"],
+            isolated / baseline,
+            query["isolated_model_calls"],
+            query["baseline_model_calls"],
+        );
+    }
+}

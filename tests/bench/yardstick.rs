@@ -1,0 +1,64 @@
+//! The yardstick: a bare request and its answer over the same broker, 512 bytes, nothing of ours in between.
+
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use futures_util::StreamExt;
+
+use crate::sample::Sample;
+
+/// The subject that is asked; heard by a bare echo under the hub's credential while no hub runs.
+pub const SUBJECT: &str = "secgpt.spoke.bench.y1.out.isc.probe";
+
+const BYTES: usize = 512;
+
+/// Answers everything with what came.
+pub async fn echo(client: Client) {
+    let mut requests = client.subscribe("secgpt.spoke.bench.*.out.isc.*").await.expect("a subscription");
+    tokio::spawn(async move {
+        while let Some(request) = requests.next().await {
+            if let Some(reply) = request.reply {
+                client.publish(reply, request.payload).await.expect("the connection");
+            }
+        }
+    });
+}
+
+/// One after the other.
+pub async fn latency(client: &Client, times: usize) -> Sample {
+    let payload = bytes::Bytes::from(vec![7; BYTES]);
+    let mut sample = Sample::default();
+    for turn in 0..times + times / 10 {
+        let begun = Instant::now();
+        client.request(SUBJECT, payload.clone()).await.expect("an answer");
+        // The first tenth warms up.
+        if times / 10 <= turn {
+            sample.add(begun.elapsed());
+        }
+    }
+    sample
+}
+
+/// With `flight` at once, how many a second?
+pub async fn throughput(client: &Client, flight: usize, length: Duration) -> f64 {
+    let payload = bytes::Bytes::from(vec![7; BYTES]);
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..flight)
+        .map(|_| {
+            let (client, payload) = (client.clone(), payload.clone());
+            tokio::spawn(async move {
+                let mut count = 0u64;
+                while begun.elapsed() < length {
+                    client.request(SUBJECT, payload.clone()).await.expect("an answer");
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for task in tasks {
+        count += task.await.expect("a task");
+    }
+    count as f64 / begun.elapsed().as_secs_f64()
+}
