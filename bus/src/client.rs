@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event};
@@ -124,7 +124,7 @@ impl Bus {
             WhenLost::Reconnect => options.max_reconnects(None).reconnect_delay_callback(|attempt| {
                 Duration::from_millis(u64::try_from(attempt).unwrap_or(20).saturating_mul(50).min(1000))
             }),
-            WhenLost::End => options.max_reconnects(1).reconnect_delay_callback(|_| Duration::from_millis(1)),
+            WhenLost::End => once(options, address.url.matches(',').count() == 0),
         };
         if let Some(ca) = &address.tls_ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
@@ -322,6 +322,25 @@ impl Bus {
     pub fn nats(&self) -> &async_nats::Client {
         &self.client
     }
+}
+
+/// One connection and never another: a confined spoke that tried would be ended by the kernel as an intruder.
+fn once(options: ConnectOptions, one_server: bool) -> ConnectOptions {
+    let begun = Arc::new(AtomicBool::new(false));
+    options
+        .max_reconnects(None)
+        .reconnect_delay_callback(|_| Duration::ZERO)
+        .reconnect_to_server_callback(move |servers, _| {
+            let again = begun.swap(true, Ordering::Relaxed);
+            async move {
+                if again {
+                    std::future::pending::<()>().await;
+                }
+                // Named here, a single server is called at once; the ordinary way waits for a tick of the clock.
+                let server = servers.into_iter().next().filter(|_| one_server)?;
+                Some(async_nats::ReconnectToServer { addr: server.addr, delay: Some(Duration::ZERO) })
+            }
+        })
 }
 
 /// What comes in on a subscription.

@@ -6,6 +6,8 @@
 //! On its pipes, a JSON object a line: the child says its public key, the parent answers with [`Start`], the
 //! child says ready or failed. When the child's standard input closes, its parent is gone and it stops.
 
+pub mod spoke;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -115,8 +117,11 @@ pub struct LlmConfig {
 pub struct EgressConfig {
     /// Folders that hold apps; their manifests say who may go where.
     pub apps: Vec<PathBuf>,
-    /// Where credentials are kept, encrypted.
+    /// The folder in which credentials are kept, encrypted.
     pub credentials: PathBuf,
+    /// The key to them, 64 hexadecimal digits; without it, the gateway keeps one of its own in that folder.
+    #[serde(default)]
+    pub credentials_key: Option<Secret>,
     /// A Public Suffix List newer than the one that is shipped.
     pub suffix_list: Option<PathBuf>,
     /// A certificate authority to trust besides the system's.

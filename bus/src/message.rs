@@ -5,6 +5,7 @@
 //! Carries: I-02.
 
 pub mod chat;
+pub mod egress;
 pub mod task;
 
 pub mod isc;
@@ -14,3 +15,5 @@ pub mod host;
 pub mod user;
 
 pub mod audit;
+
+pub mod log;
