@@ -18,4 +18,5 @@ pub mod message;
 pub mod client;
 pub mod launch;
 pub mod server_config;
+pub mod service;
 pub mod system_account;

@@ -1,1 +1,15 @@
-//! The promises of the project, tested on real parts.
+//! What a test needs to have real parts around it: brokers, stores, and whole systems.
+//!
+//! Answers: how does a test get a real broker, a real store, a whole system of its own?
+//! Never: stands in for a part that can be run; leaves a process or a folder behind when the test passed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod bundle;
+pub mod core;
+pub mod golden;
+pub mod nats;
+pub mod program;
+pub mod raw;
+pub mod redis;
+pub mod scratch;

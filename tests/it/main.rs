@@ -1,0 +1,5 @@
+//! How the parts work together, on real brokers and stores.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod parts;
