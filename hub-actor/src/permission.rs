@@ -1,0 +1,13 @@
+//! Who may send what to whom.
+//!
+//! Answers: is a flow allowed, to be asked about, or denied, and by which rule?
+//! Never: decides by what a model or an app says of itself.
+//! Carries: I-05, I-06, I-07.
+
+pub mod decide;
+pub mod destination;
+pub mod grant;
+pub mod label;
+pub mod offer;
+pub mod policy;
+pub mod question;

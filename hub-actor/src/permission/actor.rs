@@ -1,0 +1,312 @@
+//! The permission actor: every flow comes by here.
+//!
+//! Answers: may this flow proceed? Asks the user where [`super::decide`] says so.
+//! Never: decides by a rule of its own; lets a flow proceed that is not recorded; waits for a person for ever.
+//! Carries: I-05, I-06, I-07, I-13.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use bus::client::Bus;
+use bus::id::{SessionId, UserId, WorkId};
+use bus::message::task::{Failure, FailureCode};
+use bus::message::user::{Choice, Consent, Flow, Happening, Verdict};
+use bus::subject::{Leaf, Op, Subject};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::decide::{Decision, decide};
+use super::grant::{Grant, GrantId, Grants, Scope};
+use super::policy::Policy;
+use super::prompts::{Asked, Open, Prompts, verdict};
+use super::question::Question;
+use crate::audit::Audit;
+use crate::grants_store::GrantsStore;
+use crate::inquiry::Inquiry;
+use crate::mailbox::{self, Unanswered, ask, hand, tell};
+
+/// Requests that one task may make to other apps without a grant that covers them: enough for a long piece of
+/// work, and an end to a loop. What a standing grant covers does not count; the spoke's rate holds that.
+pub const REQUESTS: u32 = 32;
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Permission {
+    address: Addr<PermissionActor>,
+    audit: Audit,
+    timeout: Duration,
+}
+
+/// A flow that wants to proceed.
+pub struct Asking {
+    /// What is asked.
+    pub question: Question,
+    /// For which query.
+    pub inquiry: Arc<Inquiry>,
+    /// Why an app asks, in its own words.
+    pub apps_words: Option<String>,
+    /// Requests that the app's task has made; none for the plan's own flows.
+    pub requests: Option<Arc<AtomicU32>>,
+}
+
+impl Permission {
+    /// Starts the actor. `timeout` is how long a person has to answer.
+    #[must_use]
+    pub fn start(bus: &Bus, policy: Policy, grants: Grants, store: GrantsStore, timeout: Duration) -> Self {
+        let audit = Audit::new(bus.clone());
+        let actor = PermissionActor {
+            policy,
+            grants,
+            prompts: Prompts::default(),
+            store: Arc::new(store),
+            timeout,
+            bus: bus.clone(),
+            audit: audit.clone(),
+        };
+        Self { address: mailbox::start(actor), audit, timeout }
+    }
+
+    /// Returns when the flow may proceed: decided, by a person if need be, recorded, and listed.
+    ///
+    /// # Errors
+    /// If it may not; the sentence says why.
+    pub async fn permit(&self, asking: Asking) -> Result<(), Failure> {
+        let refused = |why: &str| Failure::new(FailureCode::Refused, why);
+        let inquiry = Arc::clone(&asking.inquiry);
+        let (answer, flow) = oneshot::channel();
+        tell(&self.address, Message::Ask(Box::new(asking), answer)).map_err(|error| refused(&error.to_string()))?;
+        // The actor's own deadline for a person comes first.
+        let flow = match tokio::time::timeout(self.timeout.saturating_add(mailbox::LIMIT), flow).await {
+            Ok(Ok(flow)) => flow,
+            Ok(Err(_)) | Err(_) => return Err(refused("It was not decided, so it is refused.")),
+        };
+        inquiry.note(&flow);
+        if let Err(error) = self.audit.decision(&inquiry.id, &inquiry.user, &flow).await {
+            tracing::error!(%error, to = flow.to, "a decision was not recorded");
+            return Err(refused("The decision could not be recorded, so it is refused."));
+        }
+        match flow.decision {
+            Verdict::Allow => Ok(()),
+            Verdict::Ask | Verdict::Deny => Err(refused(&flow.reason)),
+        }
+    }
+
+    /// A user answered a prompt. Late, second and foreign answers are dropped and recorded.
+    ///
+    /// # Errors
+    /// If the actor has ended.
+    pub async fn consent(&self, user: UserId, consent: Consent) -> Result<(), Unanswered> {
+        hand(&self.address, Message::Consent(user, consent)).await
+    }
+
+    /// A query is over.
+    pub fn query_ended(&self, query: WorkId) {
+        self.tell(Message::QueryEnded(query));
+    }
+
+    /// A conversation is over.
+    pub fn session_ended(&self, user: UserId, session: SessionId) {
+        self.tell(Message::SessionEnded(user, session));
+    }
+
+    /// All grants of a user, for people.
+    ///
+    /// # Errors
+    /// If the actor does not answer.
+    pub async fn list(&self, user: UserId) -> Result<Value, Unanswered> {
+        ask(&self.address, |back| Message::List(user, back)).await
+    }
+
+    /// Takes a grant of this user back, in the store first.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub async fn revoke(&self, user: UserId, grant: GrantId) -> Result<(), String> {
+        let revoked = ask(&self.address, |back| Message::Revoke(user, grant, back)).await;
+        revoked.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn tell(&self, message: Message) {
+        if let Err(error) = tell(&self.address, message) {
+            tracing::error!(%error, "the permission actor was not told");
+        }
+    }
+}
+
+enum Message {
+    Ask(Box<Asking>, oneshot::Sender<Flow>),
+    Consent(UserId, Consent),
+    QueryEnded(WorkId),
+    SessionEnded(UserId, SessionId),
+    List(UserId, oneshot::Sender<Value>),
+    Revoke(UserId, GrantId, oneshot::Sender<Result<(), String>>),
+}
+
+impl actix::Message for Message {
+    type Result = ();
+}
+
+struct PermissionActor {
+    policy: Policy,
+    grants: Grants,
+    prompts: Prompts,
+    store: Arc<GrantsStore>,
+    timeout: Duration,
+    bus: Bus,
+    audit: Audit,
+}
+
+impl Actor for PermissionActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for PermissionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, context: &mut Self::Context) {
+        // Who asked may have gone meanwhile; an answer that nobody takes is no error.
+        match message {
+            Message::Ask(asking, answer) => self.ask(*asking, answer, context),
+            Message::Consent(user, consent) => self.consent(&user, &consent, context),
+            Message::QueryEnded(query) => {
+                self.prompts.query_ended(&query);
+                self.grants.query_ended(&query);
+            }
+            Message::SessionEnded(user, session) => self.grants.session_ended(&user, &session),
+            Message::List(user, back) => _ = back.send(crate::admin::grants(self.grants.of_user(&user))),
+            Message::Revoke(user, grant, back) => self.revoke(user, grant, back, context),
+        }
+    }
+}
+
+impl PermissionActor {
+    fn ask(&mut self, asking: Asking, answer: oneshot::Sender<Flow>, context: &mut Context<Self>) {
+        let Asking { question, inquiry, apps_words, requests } = asking;
+        let decision = decide(&self.policy, &self.grants, &question);
+        let by_grant = matches!(&decision, Decision::Allow { by, .. } if by.starts_with("grant:"));
+        if let Some(requests) = requests
+            && !by_grant
+            && REQUESTS <= requests.fetch_add(1, Ordering::Relaxed)
+        {
+            let reason = format!("The app's task has made {REQUESTS} requests already.");
+            _ = answer.send(question.flow_with(Verdict::Deny, "limit:requests", &reason));
+            return;
+        }
+        if !matches!(decision, Decision::Ask { .. }) {
+            _ = answer.send(question.flow(&decision));
+            return;
+        }
+        let user = question.user.clone();
+        let prompt = |id| question.prompt(id, &decision, apps_words.as_deref(), milliseconds(self.timeout));
+        match self.prompts.ask(&question, &inquiry, answer) {
+            Asked::Shared => {}
+            Asked::No { by, reason, answer } => {
+                _ = answer.send(question.flow_with(Verdict::Deny, by, &reason));
+            }
+            Asked::Show(id) => {
+                let Some(prompt) = prompt(id.clone()) else { return };
+                inquiry.ledger(|ledger| ledger.prompts = ledger.prompts.saturating_add(1));
+                inquiry.say(Happening::Waiting { prompt: id.clone() });
+                let (bus, query) = (self.bus.clone(), inquiry.id.clone());
+                actix::spawn(async move {
+                    let subject = Subject::UserIn { user, leaf: Leaf::Prompt };
+                    if let Err(error) = bus.publish(&subject, &prompt, Some(&query)).await {
+                        tracing::warn!(%error, "a prompt was not published; it will time out");
+                    }
+                });
+                context.run_later(self.timeout, move |actor, _| actor.expired(&id));
+            }
+        }
+    }
+
+    fn expired(&mut self, prompt: &WorkId) {
+        if let Some(open) = self.prompts.expired(prompt) {
+            let reason = format!("Nobody answered within {} s, so it is refused.", self.timeout.as_secs());
+            let flow = open.question.flow_with(Verdict::Deny, "timeout", &reason);
+            open.settle(&flow);
+        }
+    }
+
+    fn consent(&mut self, user: &UserId, consent: &Consent, context: &mut Context<Self>) {
+        let Some(open) = self.prompts.answered(user, &consent.prompt) else {
+            let subject = Subject::UserOut { user: user.clone(), op: Op::CONSENT };
+            self.audit.dropped(&subject, "no such prompt of this user is open");
+            return;
+        };
+        let (verdict, reason) = verdict(&open.question, consent.choice);
+        let choice = if verdict == Verdict::Allow { consent.choice } else { Choice::Deny };
+        let flow = open.question.flow_with(verdict, "user", reason);
+        let Some(grant) = Grant::of_answer(&open.question, choice, GrantId::fresh(), unix_seconds()) else {
+            open.settle(&flow);
+            return;
+        };
+        if grant.scope == Scope::Always {
+            self.keep(grant, open, flow, context);
+        } else {
+            self.remember(grant, open, &flow);
+        }
+    }
+
+    /// Writes the grant before the flow proceeds. If it cannot be written, the answer holds for this once.
+    fn keep(&mut self, grant: Grant, open: Open, mut flow: Flow, context: &mut Context<Self>) {
+        let store = Arc::clone(&self.store);
+        let kept = async move {
+            let kept = store.put(&grant).await;
+            (kept, grant)
+        };
+        context.spawn(kept.into_actor(self).map(|(kept, grant), actor, _| match kept {
+            Ok(()) => actor.remember(grant, open, &flow),
+            Err(error) => {
+                tracing::error!(%error, "a grant was not stored");
+                flow.reason = "You allowed it for always, but that could not be stored; it holds for this once.".into();
+                open.settle(&flow);
+            }
+        }));
+    }
+
+    fn remember(&mut self, grant: Grant, open: Open, flow: &Flow) {
+        self.grants.add(grant);
+        open.settle(flow);
+        let (policy, grants) = (&self.policy, &self.grants);
+        for (other, decision) in self.prompts.settled_by(|question| decide(policy, grants, question)) {
+            let flow = other.question.flow(&decision);
+            other.settle(&flow);
+        }
+    }
+
+    fn revoke(
+        &mut self,
+        user: UserId,
+        id: GrantId,
+        back: oneshot::Sender<Result<(), String>>,
+        context: &mut Context<Self>,
+    ) {
+        let Some(grant) = self.grants.of_user(&user).iter().find(|grant| grant.id == id).cloned() else {
+            _ = back.send(Err(format!("there is no grant {id}")));
+            return;
+        };
+        // It is out of force at once, whatever the store says.
+        self.grants.revoke(&user, &id);
+        if grant.scope != Scope::Always {
+            _ = back.send(Ok(()));
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let deleted = async move { store.delete(&user, &id).await.map_err(|error| (error, grant)) };
+        context.spawn(deleted.into_actor(self).map(|deleted, _, _| {
+            _ = back.send(deleted.map_err(|(error, grant)| {
+                format!("grant {} is revoked until the hub starts again, but still stored: {error}", grant.id)
+            }));
+        }));
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

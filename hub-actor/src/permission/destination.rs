@@ -1,0 +1,171 @@
+//! Who receives.
+//!
+//! Answers: did the user name this receiver?
+//! Never: takes an app's or a model's word for it; a receiver is the user's if it stands in the user's words.
+
+use bus::id::{AppId, StepId};
+use serde_json::Value;
+
+use super::label::Labels;
+use crate::plan::Source;
+
+/// A receiver, as an argument names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The parameter, as the manifest marks it.
+    pub parameter: String,
+    /// The receiver.
+    pub value: String,
+    /// Who named it.
+    pub whence: Whence,
+}
+
+/// Who named a receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// The user: it stands in the user's words.
+    User,
+    /// The planner, and it does not stand there.
+    Planner,
+    /// It came from an earlier step.
+    Step {
+        /// Which.
+        step: StepId,
+        /// What its value carries.
+        labels: Labels,
+    },
+    /// The app that asks.
+    App(AppId),
+}
+
+/// All receivers in these arguments. `sources` is which parts came from earlier steps, `words` all that the user
+/// said in this conversation, `asked_by` the app if one asks.
+#[must_use]
+pub fn check(
+    parameters: &[String],
+    args: &Value,
+    sources: &[Source],
+    words: &str,
+    asked_by: Option<&AppId>,
+) -> Vec<Destination> {
+    let words = words.to_lowercase();
+    let mut found = Vec::new();
+    for parameter in parameters {
+        let Some(value) = args.get(parameter) else { continue };
+        let at = format!("/{}", parameter.replace('~', "~0").replace('/', "~1"));
+        leaves(value, &at, &mut |at, value| {
+            let source = sources.iter().find(|source| is_within(at, &source.at));
+            let whence = match (stands_in(&words, &value.to_lowercase()), asked_by, source) {
+                (true, ..) => Whence::User,
+                (false, Some(app), _) => Whence::App(app.clone()),
+                (false, None, Some(source)) => {
+                    Whence::Step { step: source.step.clone(), labels: source.labels.clone() }
+                }
+                (false, None, None) => Whence::Planner,
+            };
+            found.push(Destination { parameter: parameter.clone(), value, whence });
+        });
+    }
+    found
+}
+
+fn is_within(at: &str, whole: &str) -> bool {
+    at.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Every text and number in a value. Truth values and empty texts name nobody.
+fn leaves(value: &Value, at: &str, found: &mut dyn FnMut(&str, String)) {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => found(at, text.trim().to_owned()),
+        Value::Number(number) => found(at, number.to_string()),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(item, &format!("{at}/{index}"), found);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                // A name of a field can name somebody as well as a value can.
+                found(at, name.clone());
+                leaves(field, &format!("{at}/{name}"), found);
+            }
+        }
+        Value::String(_) | Value::Bool(_) | Value::Null => {}
+    }
+}
+
+/// Does the value stand in the words by itself, not as a part of a longer address, name or number?
+fn stands_in(words: &str, value: &str) -> bool {
+    if value.is_empty() {
+        return false;
+    }
+    words.match_indices(value).any(|(start, _)| {
+        let before = words.get(..start).unwrap_or_default().chars().next_back();
+        let mut after = words.get(start.saturating_add(value.len())..).unwrap_or_default().chars();
+        let joins = |c: char| c.is_alphanumeric() || matches!(c, '@' | '_' | '+' | '%');
+        // Before a receiver, a dot or a dash makes it part of a longer one; after it only if more follows.
+        let open_before = before.is_none_or(|c| !joins(c) && !matches!(c, '.' | '-' | '/'));
+        let open_after = match after.next() {
+            None => true,
+            Some('.' | '-' | '/' | ':' | '?' | '&' | '=' | '#') => after.next().is_none_or(|c| !joins(c) && c != '/'),
+            Some(c) => !joins(c),
+        };
+        open_before && open_after
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::permission::label::Label;
+
+    #[track_caller]
+    fn named(words: &str, value: &str, expected: bool) {
+        let found = check(&["to".into()], &json!({"to": value}), &[], words, None);
+        let whence = if expected { Whence::User } else { Whence::Planner };
+        assert_eq!(found, [Destination { parameter: "to".into(), value: value.into(), whence }], "{words:?}");
+    }
+
+    #[test]
+    fn a_receiver_in_the_users_words_is_the_users() {
+        named("Send the notes to bob@x.example, please", "bob@x.example", true);
+        named("write to Bob@X.example.", "bob@x.example", true);
+        named("transfer 5 to DE89 3704", "DE89 3704", true);
+        named("share it with <bob@x.example>", "bob@x.example", true);
+    }
+
+    #[test]
+    fn a_part_of_a_longer_receiver_is_another_receiver() {
+        named("Send it to notbob@x.example", "bob@x.example", false);
+        named("Send it to bob@x.example.org", "bob@x.example", false);
+        named("post to https://x.example/pay", "https://x.example", false);
+        named("pay into 12345", "1234", false);
+        named("Summarise the newest email", "attacker@evil.example", false);
+    }
+
+    #[test]
+    fn each_receiver_of_a_list_is_checked_and_its_source_told() {
+        let labels = Labels::of(Label::parse("app:mail").unwrap());
+        let step = StepId::parse("s1").unwrap();
+        let sources = [Source { at: "/to/1".into(), step: step.clone(), labels: labels.clone() }];
+        let found = check(
+            &["to".into()],
+            &json!({"to": ["bob@x.example", "eve@evil.example"], "body": "hi"}),
+            &sources,
+            "send it to bob@x.example",
+            None,
+        );
+        let whence: Vec<&Whence> = found.iter().map(|found| &found.whence).collect();
+        assert_eq!(whence, [&Whence::User, &Whence::Step { step, labels }]);
+    }
+
+    #[test]
+    fn a_receiver_that_an_app_names_is_the_apps() {
+        let app = AppId::parse("mail").unwrap();
+        let found = check(&["to".into()], &json!({"to": "eve@evil.example"}), &[], "summarise", Some(&app));
+        assert_eq!(found.first().unwrap().whence, Whence::App(app));
+    }
+}

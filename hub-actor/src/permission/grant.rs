@@ -1,0 +1,229 @@
+//! What a person has allowed or refused before.
+//!
+//! Answers: does an earlier answer settle this flow?
+//! Never: stretches an answer to another user, caller, functionality, app version, source or receiver.
+//! Carries: I-05, I-07.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use bus::id::{IdError, SessionId, UserId, WorkId};
+use bus::message::user::{Category, Choice, Effect};
+use serde::{Deserialize, Serialize};
+
+use super::destination::Whence;
+use super::label::Labels;
+use super::question::{Origin, Question, Target};
+
+/// Names a grant: letters and digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GrantId(WorkId);
+
+impl GrantId {
+    /// A new one.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(WorkId::fresh())
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// If it is not made of letters and digits.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        WorkId::parse(text).map(Self)
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A person's answer that holds for more than one flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Its name.
+    pub id: GrantId,
+    /// Whose answer it is.
+    pub user: UserId,
+    /// From whom.
+    pub caller: Origin,
+    /// To whom.
+    pub target: Target,
+    /// Of this category only.
+    pub category: Category,
+    /// Of these versions of the apps only; see [`super::question::pin`].
+    pub pin: String,
+    /// Carrying data of these sources at most.
+    pub labels: Labels,
+    /// To these receivers besides those that the user names.
+    pub receivers: BTreeSet<String>,
+    /// Also when it is not in the plan? Only if the person saw that it was not.
+    pub unexpected: bool,
+    /// How long.
+    pub scope: Scope,
+    /// Yes or no.
+    pub answer: Answer,
+    /// When it was given, Unix seconds.
+    pub created: u64,
+}
+
+/// How long an answer holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// To the end of this query.
+    Query(WorkId),
+    /// To the end of this conversation, or of the hub.
+    Session(SessionId),
+    /// Until revoked.
+    Always,
+}
+
+/// What was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+impl Grant {
+    /// What is to be remembered of an answer. `now` is Unix seconds.
+    ///
+    /// "Once" is not remembered. "Not this one" is remembered to the end of the query if an app asked, so that it
+    /// cannot ask until the person gives in; the plan asks only once anyway. What cannot be undone, and "always" for
+    /// stored data, is remembered as "once": it was not offered.
+    #[must_use]
+    pub fn of_answer(question: &Question, choice: Choice, id: GrantId, now: u64) -> Option<Self> {
+        let scope = match choice {
+            Choice::Once => return None,
+            Choice::Deny if question.from == Origin::Plan => return None,
+            Choice::Deny => Scope::Query(question.query.clone()),
+            Choice::Session | Choice::Always if question.effect == Effect::Irreversible => return None,
+            Choice::Always if question.category() == Category::Data => return None,
+            Choice::Session => Scope::Session(question.session.clone()),
+            Choice::Always => Scope::Always,
+        };
+        Some(Self {
+            id,
+            user: question.user.clone(),
+            caller: question.from.clone(),
+            target: question.to.clone(),
+            category: question.category(),
+            pin: question.pin.clone(),
+            labels: question.labels.clone(),
+            receivers: unnamed(question),
+            unexpected: !question.conformance.is_expected(),
+            scope,
+            answer: if choice == Choice::Deny { Answer::Deny } else { Answer::Allow },
+            created: now,
+        })
+    }
+
+    /// Does it hold for this flow?
+    #[must_use]
+    pub fn settles(&self, question: &Question) -> bool {
+        let same = self.user == question.user
+            && self.caller == question.from
+            && self.target == question.to
+            && match &self.scope {
+                Scope::Query(query) => *query == question.query,
+                Scope::Session(session) => *session == question.session,
+                Scope::Always => true,
+            };
+        match self.answer {
+            // A no holds for the whole way from the one to the other, whatever is sent: saying it in other words
+            // does not make it another question.
+            Answer::Deny => same,
+            Answer::Allow => {
+                same && self.pin == question.pin
+                    && !self.pin.is_empty()
+                    && self.category == question.category()
+                    && question.effect != Effect::Irreversible
+                    && !(self.scope == Scope::Always && self.category == Category::Data)
+                    && (self.unexpected || question.conformance.is_expected())
+                    && question.labels.is_within(&self.labels)
+                    && unnamed(question).is_subset(&self.receivers)
+            }
+        }
+    }
+}
+
+/// Receivers that the user did not name.
+fn unnamed(question: &Question) -> BTreeSet<String> {
+    let unnamed = question.destinations.iter().filter(|destination| destination.whence != Whence::User);
+    unnamed.map(|destination| format!("{}={}", destination.parameter, destination.value)).collect()
+}
+
+/// All grants that the hub knows. Those that are not for always live here alone and end with the hub.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    of: BTreeMap<UserId, Vec<Grant>>,
+}
+
+impl Grants {
+    /// Of these, as loaded from the store. Only those for always are taken: the others ended with the hub that
+    /// they were given to.
+    #[must_use]
+    pub fn new(stored: Vec<Grant>) -> Self {
+        let mut grants = Self::default();
+        stored.into_iter().filter(|grant| grant.scope == Scope::Always).for_each(|grant| grants.add(grant));
+        grants
+    }
+
+    /// One more.
+    pub fn add(&mut self, grant: Grant) {
+        self.of.entry(grant.user.clone()).or_default().push(grant);
+    }
+
+    /// Takes one of this user's back; `None` if the user has none of this name.
+    pub fn revoke(&mut self, user: &UserId, id: &GrantId) -> Option<Grant> {
+        let all = self.of.get_mut(user)?;
+        let place = all.iter().position(|grant| grant.id == *id)?;
+        Some(all.remove(place))
+    }
+
+    /// Those of a query that has ended are no longer needed.
+    pub fn query_ended(&mut self, query: &WorkId) {
+        self.keep(|grant| !matches!(&grant.scope, Scope::Query(of) if of == query));
+    }
+
+    /// Those of a conversation that has ended are no longer in force.
+    pub fn session_ended(&mut self, user: &UserId, session: &SessionId) {
+        self.keep(|grant| {
+            grant.user != *user || !matches!(&grant.scope, Scope::Session(of) if of == session)
+        });
+    }
+
+    fn keep(&mut self, wanted: impl Fn(&Grant) -> bool) {
+        self.of.values_mut().for_each(|all| all.retain(&wanted));
+        self.of.retain(|_, all| !all.is_empty());
+    }
+
+    /// All of this user's, oldest first.
+    #[must_use]
+    pub fn of_user(&self, user: &UserId) -> &[Grant] {
+        self.of.get(user).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// An answer that settles this flow. A no goes before every yes.
+    #[must_use]
+    pub fn settling(&self, question: &Question, answer: Answer) -> Option<&Grant> {
+        self.of_user(&question.user)
+            .iter()
+            .find(|grant| grant.answer == answer && grant.settles(question))
+    }
+}
