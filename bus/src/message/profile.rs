@@ -87,4 +87,6 @@ pub struct Limits {
     pub model_calls: u32,
     /// Model tokens of a task.
     pub tokens: u64,
+    /// Requests of a task to other apps and to memory.
+    pub requests: u32,
 }

@@ -486,7 +486,7 @@ impl Reader<'_> {
             raw.task_s,
             raw.tokens,
         ];
-        if numbers.contains(&Some(0)) || raw.model_calls == Some(0) {
+        if numbers.contains(&Some(0)) || raw.model_calls == Some(0) || raw.requests == Some(0) {
             return Err(self.wrong(spanned, "a limit is at least 1"));
         }
         Ok(Limits {
@@ -499,6 +499,7 @@ impl Reader<'_> {
             task_s: raw.task_s.unwrap_or(defaults.task_s),
             model_calls: raw.model_calls.unwrap_or(defaults.model_calls),
             tokens: raw.tokens.unwrap_or(defaults.tokens),
+            requests: raw.requests.unwrap_or(defaults.requests),
         })
     }
 

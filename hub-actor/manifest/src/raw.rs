@@ -82,6 +82,7 @@ pub(crate) struct RawLimits {
     pub task_s: Option<u64>,
     pub model_calls: Option<u32>,
     pub tokens: Option<u64>,
+    pub requests: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
