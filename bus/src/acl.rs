@@ -116,7 +116,8 @@ pub fn rights(role: &Role) -> Rights {
             publish: vec![pattern::spoke_out(spoke)],
             subscribe: vec![pattern::spoke_in(spoke)],
             respond: None,
-            subscriptions: Some(16),
+            // Its own, and one for each model call in flight; a plan may hand it a task for each step.
+            subscriptions: Some(256),
         },
         Role::User(user) => Rights {
             publish: vec![pattern::user_out(user)],

@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod core;
 pub mod golden;
+pub mod model_server;
 pub mod nats;
 pub mod program;
 pub mod raw;
