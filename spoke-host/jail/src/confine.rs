@@ -112,6 +112,21 @@ pub fn spoke_as(limits: &SpokeLimits, id: UnprivilegedId) -> Result<Timings, Err
     step::take(STEPS, &with).map(|steps| Timings { steps })
 }
 
+/// All that does not depend on how a process was started, for a try in a throwaway process.
+pub(crate) fn rehearse(limits: &SpokeLimits) -> Result<(), Error> {
+    limits::apply_spoke(limits)?;
+    let with = Confinement {
+        limits: limits.clone(),
+        id: UnprivilegedId::default(),
+        parent: std::os::unix::process::parent_id(),
+        was_root: identity::is_root(),
+    };
+    STEPS
+        .iter()
+        .filter(|step| !matches!(step.layer, Layer::Environment | Layer::Descriptors))
+        .try_for_each(|step| (step.act)(&with))
+}
+
 /// The steps in order, for people.
 #[must_use]
 pub fn steps() -> Vec<(Layer, &'static str)> {

@@ -61,7 +61,7 @@ fn first_refused(layers: &[Layer], together: Errno) -> Error {
 
 fn refused(layer: Layer, errno: Errno) -> Error {
     let error = Error::system(layer, "the kernel refused a new namespace", errno);
-    match crate::probe::why_no_namespace(layer, errno) {
+    match crate::probe::why_refused(errno) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

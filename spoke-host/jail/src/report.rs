@@ -215,4 +215,5 @@ pub fn app_of(spoke: u32) -> Result<Option<u32>, Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests;

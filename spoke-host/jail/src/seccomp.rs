@@ -122,4 +122,5 @@ pub fn call_number(name: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests;

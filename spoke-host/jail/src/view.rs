@@ -55,11 +55,17 @@ fn failed(what: &'static str) -> impl FnOnce(Errno) -> Error {
     move |errno| {
         let error = Error::system(Layer::View, what, errno);
         match errno {
-            Errno::ENOSYS => error.with_hint("a kernel of 5.12 or newer is needed"),
-            Errno::EPERM => error.with_hint(
-                "mounting is refused inside the user namespace: a container's seccomp profile or a security \
-                 module forbids it; load the profile of `deploy/`, or allow mount, fsopen and pivot_root",
-            ),
+            Errno::ENOSYS => {
+                error.with_hint("this kernel lacks the call; a kernel of 5.12 or newer is needed")
+            }
+            // Ubuntu's rule lets the user namespace be made and refuses what it is for.
+            Errno::EPERM | Errno::EACCES => match crate::probe::why_refused(errno) {
+                Some(hint) => error.with_hint(hint),
+                None => error.with_hint(
+                    "mounting inside a user namespace is refused; a security module forbids it: allow mount, \
+                     fsopen, move_mount and pivot_root to these programs",
+                ),
+            },
             _ => error,
         }
     }

@@ -1,16 +1,7 @@
-//! Tries from inside what an attacker would try.
+//! The acts.
 //!
-//! Answers: does this act work here? One line of JSON for each: `{"act","ok","errno","detail"}`, where
-//! `ok` means that the attacker got what it wanted.
-//! Never: is shipped to users. It does nothing to the machine that outlives it, whether confined or not.
-//!
-//! ```text
-//! hostile-probe list                       the acts
-//! hostile-probe all [key=value …]          every act, each in a process of its own
-//! hostile-probe <act> [key=value …]        one act
-//! hostile-probe spoke <act> [key=value …]  confines itself as a spoke first
-//! hostile-probe app <spec>                 the launcher of an app jail, as `jail::app::start_with` calls it
-//! ```
+//! Answers: what is tried, and what counts as having worked?
+//! Never: does anything that outlives the process, whether it is confined or not.
 
 use jail::sys::{ProbeCall, probe};
 use std::collections::BTreeMap;
@@ -20,13 +11,13 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-type Outcome = Result<String, Error>;
+pub(crate) type Outcome = Result<String, Error>;
 
 /// `key=value` from the command line: what to aim at.
-struct Targets(BTreeMap<String, String>);
+pub(crate) struct Targets(pub(crate) BTreeMap<String, String>);
 
 impl Targets {
     fn text(&self, key: &str) -> Result<&str, Error> {
@@ -43,10 +34,10 @@ impl Targets {
     }
 }
 
-type Act = fn(&Targets) -> Outcome;
+pub(crate) type Act = fn(&Targets) -> Outcome;
 
 /// Every act, by the barrier it is aimed at.
-const ACTS: &[(&str, Act)] = &[
+pub(crate) const ACTS: &[(&str, Act)] = &[
     // The view.
     ("read", |to| std::fs::read(to.text("path")?).map(|bytes| format!("{} bytes", bytes.len()))),
     ("list", |to| {
@@ -108,7 +99,7 @@ const ACTS: &[(&str, Act)] = &[
         probe(call)?;
         std::thread::sleep(Duration::from_millis(300));
         let gone = nix::unistd::getppid().as_raw() != pid;
-        if gone { Ok("it ended".to_owned()) } else { Err(Error::new(ErrorKind::Other, "it lives")) }
+        if gone { Ok("it ended".to_owned()) } else { Err(Error::other("it lives")) }
     }),
     ("ptrace", |to| probe(ProbeCall::Ptrace { pid: to.number("pid")? }).map(done).map_err(Error::from)),
     ("memory-of", |to| {
@@ -260,99 +251,8 @@ const ACTS: &[(&str, Act)] = &[
 ];
 
 /// Acts that an unattended run over all of them leaves out: they end the run, or only wait.
-const NOT_IN_ALL: &[&str] =
+pub(crate) const NOT_IN_ALL: &[&str] =
     &["exit", "abort", "sleep", "leave-a-child", "echo", "spin", "signal-parent", "hold-memory", "memory"];
-
-fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("app") => return app(arguments.get(1)),
-        Some("spoke") => {
-            arguments.remove(0);
-            if let Err(error) = confine() {
-                eprintln!("{}", error.line());
-                return ExitCode::from(126);
-            }
-        }
-        _ => (),
-    }
-    let Some((name, rest)) = arguments.split_first() else {
-        eprintln!("hostile-probe list | all | <act> [key=value …]");
-        return ExitCode::from(2);
-    };
-    let targets = Targets(
-        rest.iter()
-            .filter_map(|argument| argument.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
-    );
-    match name.as_str() {
-        "list" if rest.is_empty() => {
-            for (name, _) in ACTS {
-                println!("{name}");
-            }
-            ExitCode::SUCCESS
-        }
-        "all" => all(rest),
-        name => one(name, &targets),
-    }
-}
-
-fn one(name: &str, targets: &Targets) -> ExitCode {
-    let Some((_, act)) = ACTS.iter().find(|(known, _)| *known == name) else {
-        eprintln!("there is no act {name}");
-        return ExitCode::from(2);
-    };
-    let outcome = act(targets);
-    let (ok, errno, detail) = match outcome {
-        Ok(detail) => (true, None, detail),
-        Err(error) => (false, error.raw_os_error(), error.to_string()),
-    };
-    say(&serde_json::json!({"act": name, "ok": ok, "errno": errno, "detail": detail}));
-    ExitCode::from(u8::from(!ok))
-}
-
-fn all(targets: &[String]) -> ExitCode {
-    for (name, _) in ACTS.iter().filter(|(name, _)| !NOT_IN_ALL.contains(name)) {
-        let ended = Command::new("/proc/self/exe").arg(name).args(targets).stdin(Stdio::null()).status();
-        use std::os::unix::process::ExitStatusExt;
-        match ended {
-            Ok(status) => {
-                if let Some(signal) = status.signal() {
-                    say(&serde_json::json!({"act": name, "ok": false, "errno": null,
-                        "detail": format!("ended by signal {signal}")}));
-                }
-            }
-            Err(error) => say(&serde_json::json!({"act": name, "ok": false,
-                "errno": error.raw_os_error(), "detail": "could not be tried"})),
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-fn say(line: &serde_json::Value) {
-    // With nobody to read it there is nothing left to do.
-    let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
-}
-
-/// As the spoke does it.
-fn confine() -> Result<(), jail::Error> {
-    jail::prepare(None, &[])?;
-    let limits = jail::limits::SpokeLimits::standard();
-    jail::limits::apply_spoke(&limits)?;
-    jail::confine::spoke(&limits).map(drop)
-}
-
-fn app(spec: Option<&String>) -> ExitCode {
-    match spec.map(|text| serde_json::from_str(text)) {
-        Some(Ok(spec)) => jail::app::run(spec),
-        Some(Err(error)) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
-        None => ExitCode::from(2),
-    }
-}
 
 fn done<T>(_: T) -> String {
     "done".to_owned()
