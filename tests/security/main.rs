@@ -3,3 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod acl_matrix;
+mod bus_rights;
+mod credentials;
+mod grants_bucket;
+mod replies;

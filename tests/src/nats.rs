@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus::acl::Role;
 use bus::client::{Address, Bus, BusError, WhenLost};
@@ -26,6 +26,8 @@ pub struct Nats {
     pub realm: Realm,
     /// `nats://127.0.0.1:<port>`.
     pub url: String,
+    /// Public keys whose credentials were taken back, and up to when they are void.
+    revoked: Vec<(String, u64)>,
 }
 
 impl Nats {
@@ -35,7 +37,7 @@ impl Nats {
     /// If it does not start.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_in(Scratch::new("nats"), Realm::generate().expect("keys"), None)
+        Self::start_in(Scratch::new("nats"), Realm::generate().expect("keys"), None, Vec::new())
     }
 
     /// Starts one again on what an earlier one left, at the same port.
@@ -45,12 +47,25 @@ impl Nats {
     #[must_use]
     pub fn restarted(self) -> Self {
         let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok());
-        let Self { program, scratch, realm, .. } = self;
+        let Self { program, scratch, realm, revoked, .. } = self;
         drop(program);
-        Self::start_in(scratch, realm, port)
+        Self::start_in(scratch, realm, port, revoked)
     }
 
-    fn start_in(scratch: Scratch, realm: Realm, port: Option<u16>) -> Self {
+    /// Takes a credential back, as the supervisor does.
+    ///
+    /// # Panics
+    /// If the broker does not take the statement.
+    pub async fn revoke(&mut self, credential: &Credential) {
+        let key = nkeys::KeyPair::from_seed(credential.seed.expose()).expect("a key").public_key();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        self.revoked.push((key, now));
+        let system = self.realm.system_credential().expect("a credential");
+        let claims = self.realm.claims(&self.revoked).expect("claims");
+        bus::system_account::push(&self.address(), &system, &claims).await.expect("a broker that takes it");
+    }
+
+    fn start_in(scratch: Scratch, realm: Realm, port: Option<u16>, revoked: Vec<(String, u64)>) -> Self {
         let dirs = ServerDirs::under(scratch.path());
         for dir in dirs.all() {
             std::fs::create_dir_all(dir).expect("a folder of the broker");
@@ -65,14 +80,15 @@ impl Nats {
             log_file: None,
         };
         let file = scratch.join("nats.conf");
-        std::fs::write(&file, config.render(&realm.claims(&[]).expect("claims"))).expect("the configuration");
+        std::fs::write(&file, config.render(&realm.claims(&revoked).expect("claims")))
+            .expect("the configuration");
         let mut program = Program::start(
             Command::new(&bundle().nats_server).arg("-c").arg(&file),
             &scratch.join("nats.log"),
         );
         let pid = program.pid();
         let url = program.until("listens", || listening_at(&dirs.ports, pid));
-        Self { program, scratch, realm, url }
+        Self { program, scratch, realm, url, revoked }
     }
 
     /// Its address.

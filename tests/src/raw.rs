@@ -95,6 +95,26 @@ impl Raw {
         self.send(format!("UNSUB {sid}\r\n").as_bytes());
     }
 
+    /// Waits for the broker to close the connection, and returns its last complaint, or `closed`.
+    ///
+    /// # Panics
+    /// If it does not within ten seconds.
+    pub fn closed(&mut self) -> String {
+        let mut last = "closed".to_owned();
+        loop {
+            match self.line() {
+                Ok(line) if line == "PING" => self.send(b"PONG\r\n"),
+                Ok(line) => {
+                    if let Some(error) = line.strip_prefix("-ERR ") {
+                        last = error.trim_matches('\'').to_owned();
+                    }
+                }
+                Err(closed) if closed == "closed" => return last,
+                Err(other) => panic!("the broker did not close the connection: {other}"),
+            }
+        }
+    }
+
     fn verdict(&mut self) -> Result<(), String> {
         match self.settle()?.into_iter().next() {
             None => Ok(()),
