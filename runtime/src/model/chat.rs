@@ -15,7 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -105,7 +105,11 @@ async fn complete(State(server): State<Arc<Server>>, body: Bytes) -> Response {
     let (body, request) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            return failure(StatusCode::BAD_REQUEST, "invalid_request", &format!("not a chat request: {error}"));
+            return failure(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                &format!("not a chat request: {error}"),
+            );
         }
     };
     let question = server.script.read(View::of(&request));
@@ -141,7 +145,8 @@ async fn complete(State(server): State<Arc<Server>>, body: Bytes) -> Response {
 async fn broken(fault: &Fault) -> Option<Response> {
     match fault.kind {
         FaultKind::Busy => {
-            let mut response = failure(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "too many requests");
+            let mut response =
+                failure(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "too many requests");
             response.headers_mut().insert(header::RETRY_AFTER, fault.retry_after_s.into());
             Some(response)
         }
@@ -161,10 +166,13 @@ async fn broken(fault: &Fault) -> Option<Response> {
 fn cut(reply: &Reply, context: usize) -> Response {
     let events = reply::stream(reply, context, false);
     let half = events.len().div_ceil(2);
-    let mut pieces: Vec<Result<String, std::io::Error>> =
-        events.iter().take(half).map(|event| Ok(format!("data: {event}\n\n"))).collect();
-    pieces.push(Err(std::io::Error::other("cut, on demand")));
-    event_stream(Body::from_stream(stream::iter(pieces)))
+    let pieces: Vec<String> = events.iter().take(half).map(|event| format!("data: {event}\n\n")).collect();
+    let broken = stream::once(async {
+        // What was written so far has to leave first: a break at once would take it along.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::other("cut, on demand"))
+    });
+    event_stream(Body::from_stream(stream::iter(pieces.into_iter().map(Ok)).chain(broken)))
 }
 
 fn event_stream(body: Body) -> Response {

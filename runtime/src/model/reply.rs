@@ -43,7 +43,8 @@ impl Reply {
     /// Calls, from what the template function `use` writes.
     pub fn calls(written: Vec<Value>) -> Result<Reply, String> {
         let call = |written: Value| {
-            let name = written.get("tool").and_then(Value::as_str).ok_or_else(|| format!("no call: {written}"))?;
+            let name =
+                written.get("tool").and_then(Value::as_str).ok_or_else(|| format!("no call: {written}"))?;
             let arguments = written.get("arguments").cloned().unwrap_or_else(|| json!({}));
             Ok(Call { name: name.to_owned(), arguments })
         };
@@ -54,9 +55,11 @@ impl Reply {
     pub fn plain(&self) -> String {
         match self {
             Reply::Text(text) => text.clone(),
-            Reply::Calls(calls) => {
-                calls.iter().map(|call| format!("{} {}", call.name, call.arguments)).collect::<Vec<_>>().join(" ")
-            }
+            Reply::Calls(calls) => calls
+                .iter()
+                .map(|call| format!("{} {}", call.name, call.arguments))
+                .collect::<Vec<_>>()
+                .join(" "),
         }
     }
 
@@ -121,7 +124,10 @@ pub fn body(reply: &Reply, context: usize) -> Value {
         };
     }
     let mut whole = head("chat.completion");
-    whole.insert("choices".to_owned(), json!([{ "index": 0, "message": message, "finish_reason": reply.finish() }]));
+    whole.insert(
+        "choices".to_owned(),
+        json!([{ "index": 0, "message": message, "finish_reason": reply.finish() }]),
+    );
     whole.insert("usage".to_owned(), usage(reply, context));
     Value::Object(whole)
 }
@@ -137,7 +143,8 @@ pub fn stream(reply: &Reply, context: usize, with_usage: bool) -> Vec<Value> {
         }
         Value::Object(event)
     };
-    let choice = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
+    let choice =
+        |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
     let mut events = vec![event(choice(json!({ "role": "assistant" }), Value::Null), None)];
     events.extend(reply.pieces().into_iter().map(|piece| event(choice(piece, Value::Null), None)));
     events.push(event(choice(json!({}), reply.finish().into()), None));

@@ -118,7 +118,8 @@ impl Script {
             let holds = |condition| self.renderer.holds(condition, &scope, "", &Value::Null);
             kind.condition.as_deref().is_none_or(holds)
         };
-        let kind = self.kinds.iter().find(applies).map_or_else(|| "plain".to_owned(), |kind| kind.name.clone());
+        let kind =
+            self.kinds.iter().find(applies).map_or_else(|| "plain".to_owned(), |kind| kind.name.clone());
         Question { view, scope, kind }
     }
 
@@ -188,7 +189,8 @@ pub fn groups(pattern: &Regex, text: &str) -> Option<Value> {
     let found = pattern.captures(text)?;
     let whole = ("text".to_owned(), Value::from(found.get(0)?.as_str()));
     let named = pattern.capture_names().flatten();
-    let group = |name: &str| found.name(name).map(|group| (name.to_owned(), Value::from(group.as_str().trim())));
+    let group =
+        |name: &str| found.name(name).map(|group| (name.to_owned(), Value::from(group.as_str().trim())));
     Some(Value::Object(std::iter::once(whole).chain(named.filter_map(group)).collect()))
 }
 

@@ -54,7 +54,9 @@ impl Stats {
     pub fn last(&self, wanted: Option<&str>) -> Value {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_kind = seen.last.iter().filter(|(kind, _, _)| wanted.is_none_or(|wanted| kind == wanted));
-        of_kind.map(|(kind, rule, request)| json!({ "kind": kind, "rule": rule, "request": request })).collect()
+        of_kind
+            .map(|(kind, rule, request)| json!({ "kind": kind, "rule": rule, "request": request }))
+            .collect()
     }
 
     /// Forgets all.

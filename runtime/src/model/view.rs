@@ -244,7 +244,8 @@ impl View {
                 }
             }
             "tool" => {
-                let full = called.get(&message.tool_call_id).and_then(Value::as_str).unwrap_or("unknown.unknown");
+                let full =
+                    called.get(&message.tool_call_id).and_then(Value::as_str).unwrap_or("unknown.unknown");
                 let value = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.clone()));
                 let outcome = Outcome::new(full, value, text);
                 self.say(Source::Result, Some(outcome.app.clone()), outcome.words());
@@ -292,7 +293,8 @@ impl Outcome {
     }
 
     fn new(full: &str, value: Value, text: String) -> Outcome {
-        let error = value.get("error").map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+        let error =
+            value.get("error").map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
         // Some servers put a result into a field of its own.
         let value = match value {
             Value::Object(mut only) if only.len() == 1 && only.contains_key("value") => {

@@ -24,7 +24,8 @@ pub fn call(view: &View) -> Option<(String, Value)> {
         2 * app + offer.name.split('_').filter(|part| words.contains(&part.to_lowercase())).count()
     };
     // The first of equals, so that the order of the tools decides and not the order of a map.
-    let (score, offer) = view.offers.iter().rev().map(|offer| (score(offer), offer)).max_by_key(|(score, _)| *score)?;
+    let (score, offer) =
+        view.offers.iter().rev().map(|offer| (score(offer), offer)).max_by_key(|(score, _)| *score)?;
     if score == 0 && view.offers.len() != 1 {
         return None;
     }

@@ -44,7 +44,10 @@ pub fn of(view: &Arc<View>, facts: &Facts) -> Value {
     let seen = Arc::clone(view);
     add("can", Value::from_function(move |full: &str| seen.asks || has(&seen, full)));
     let seen = Arc::clone(view);
-    add("done", Value::from_function(move |full: &str| seen.results.iter().any(|result| result.full == full)));
+    add(
+        "done",
+        Value::from_function(move |full: &str| seen.results.iter().any(|result| result.full == full)),
+    );
     let seen = Arc::clone(view);
     add("refused", Value::from_function(move |full: &str| refused(&seen, full)));
     let seen = Arc::clone(view);
@@ -88,8 +91,10 @@ fn every(view: &View, facts: &Facts, name: &str) -> Vec<Value> {
     let looked_at = view.segments.iter().filter(|segment| fact.sources.contains(&segment.source));
     looked_at
         .filter_map(|segment| {
-            let (pattern, start) =
-                fact.patterns.iter().find_map(|pattern| Some((pattern, pattern.find(&segment.text)?.start())))?;
+            let (pattern, start) = fact
+                .patterns
+                .iter()
+                .find_map(|pattern| Some((pattern, pattern.find(&segment.text)?.start())))?;
             let mut found = groups(pattern, &segment.text)?;
             let fields = found.as_object_mut()?;
             let by = segment.by.clone().or_else(|| speaker(view, segment.text.get(..start)?));
@@ -114,14 +119,20 @@ fn look(facts: &Facts, name: &str, text: &str) -> Option<Value> {
 /// Every place in one text.
 fn found(facts: &Facts, name: &str, text: &str) -> Vec<Value> {
     let Some(fact) = facts.get(name) else { return Vec::new() };
-    let places = fact.patterns.iter().flat_map(|pattern| pattern.find_iter(text).map(move |at| (pattern, at)));
-    places.filter_map(|(pattern, at)| groups(pattern, at.as_str())).map(|one| Value::from(Serde(one))).collect()
+    let places =
+        fact.patterns.iter().flat_map(|pattern| pattern.find_iter(text).map(move |at| (pattern, at)));
+    places
+        .filter_map(|(pattern, at)| groups(pattern, at.as_str()))
+        .map(|one| Value::from(Serde(one)))
+        .collect()
 }
 
 /// Is the app named in the text, with `_`, with a space, or written together?
 pub fn mentions(text: &str, app: &str) -> bool {
     let (text, app) = (text.to_lowercase(), app.to_lowercase());
-    [app.clone(), app.replace(['_', '-'], " "), app.replace(['_', '-'], "")].iter().any(|name| text.contains(name))
+    [app.clone(), app.replace(['_', '-'], " "), app.replace(['_', '-'], "")]
+        .iter()
+        .any(|name| text.contains(name))
 }
 
 fn has(view: &View, full: &str) -> bool {
@@ -162,7 +173,10 @@ fn written(view: &View, full: &str, arguments: serde_json::Value, why: &str) -> 
 
 fn step(full: &str, arguments: Value, after: Option<Vec<String>>) -> String {
     let after = after.unwrap_or_default();
-    format!("{}\n", json!({ "kind": "call", "functionality": full, "args": pruned(&arguments), "after": after }))
+    format!(
+        "{}\n",
+        json!({ "kind": "call", "functionality": full, "args": pruned(&arguments), "after": after })
+    )
 }
 
 fn delegate(app: &str, request: &str, after: Option<Vec<String>>) -> String {

@@ -20,7 +20,8 @@ pub fn brief(value: &Value) -> String {
             if let (1, Some(only)) = (fields.len(), fields.values().next()) {
                 return brief(only);
             }
-            let parts = fields.iter().map(|(name, value)| format!("{}: {}", name.replace('_', " "), brief(value)));
+            let parts =
+                fields.iter().map(|(name, value)| format!("{}: {}", name.replace('_', " "), brief(value)));
             cut(&parts.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),

@@ -20,6 +20,9 @@ pub struct Example {
     /// What had been asked before.
     #[serde(default)]
     history: Vec<String>,
+    /// What had been answered to it, in the same order.
+    #[serde(default)]
+    answers: Vec<String>,
     /// More instructions to the model.
     #[serde(default)]
     system: String,
@@ -130,12 +133,19 @@ impl Example {
             .map_err(|error| format!("the example makes no request: {error}"))?;
         let question = script.read(View::of(&request));
         if question.kind != kind {
-            return Err(format!("the example {:?} is a {} request, not a {kind} one", self.query, question.kind));
+            return Err(format!(
+                "the example {:?} is a {} request, not a {kind} one",
+                self.query, question.kind
+            ));
         }
         let chosen = script.reply(&question);
         if (chosen.rule == rule) != expected {
             let by = if chosen.rule.is_empty() { "no rule" } else { &chosen.rule };
-            return Err(format!("the example {:?} is answered by {by}: {}", self.query, chosen.reply.plain()));
+            return Err(format!(
+                "the example {:?} is answered by {by}: {}",
+                self.query,
+                chosen.reply.plain()
+            ));
         }
         let said = chosen.reply.plain();
         let missing = self.gives.as_slice().iter().find(|wanted| !said.contains(wanted.as_str()));
@@ -167,7 +177,10 @@ impl Example {
                 let asked = json!({ "instruction": self.query, "source": self.source });
                 let value = json!({ "type": self.value_type.as_deref().unwrap_or("string") });
                 let schema = json!({ "properties": { "value": value } });
-                self.data_chat(&asked, json!({ "json_schema": { "name": "secgpt_derive", "schema": schema } }))
+                self.data_chat(
+                    &asked,
+                    json!({ "json_schema": { "name": "secgpt_derive", "schema": schema } }),
+                )
             }
             "compose" => {
                 let entry = |came: &Came| {
@@ -192,7 +205,12 @@ impl Example {
 
     fn chat(&self, system: &str, format: Value, tools: Value) -> Value {
         let mut messages = vec![json!({ "role": "system", "content": system })];
-        messages.extend(self.history.iter().map(|text| json!({ "role": "user", "content": text })));
+        for (at, text) in self.history.iter().enumerate() {
+            messages.push(json!({ "role": "user", "content": text }));
+            if let Some(answer) = self.answers.get(at) {
+                messages.push(json!({ "role": "assistant", "content": answer }));
+            }
+        }
         messages.push(json!({ "role": "user", "content": self.query }));
         for (at, came) in self.results.iter().enumerate() {
             let name = came.from.replacen('.', "__", 1);
@@ -202,7 +220,8 @@ impl Example {
             let (name, arguments) = if own {
                 (name, json!(came.arguments))
             } else {
-                let asked = json!({ "app": app, "functionality": functionality, "arguments": came.arguments });
+                let asked =
+                    json!({ "app": app, "functionality": functionality, "arguments": came.arguments });
                 (REQUEST_APP.to_owned(), asked)
             };
             let id = format!("c{at}");

@@ -115,8 +115,11 @@ pub fn load(folder: &Path) -> Result<Script, ScriptError> {
 }
 
 fn read_all(folder: &Path) -> Result<Vec<Read>, ScriptError> {
-    let failed =
-        |path: &Path, error: &std::io::Error| ScriptError { file: path.into(), line: 0, why: error.to_string() };
+    let failed = |path: &Path, error: &std::io::Error| ScriptError {
+        file: path.into(),
+        line: 0,
+        why: error.to_string(),
+    };
     let entries = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
@@ -152,7 +155,10 @@ fn read_rule(file: &File, entry: &RuleEntry, renderer: &mut Renderer) -> Result<
     ];
     let mut given = forms.into_iter().filter_map(|(form, template)| Some((form, template.as_ref()?)));
     let (Some((form, template)), None) = (given.next(), given.next()) else {
-        return Err(format!("{}: one of content, calls, steps, value, raw is needed, and only one", entry.name));
+        return Err(format!(
+            "{}: one of content, calls, steps, value, raw is needed, and only one",
+            entry.name
+        ));
     };
     if file.kinds.is_empty() {
         return Err("a file with rules has to say for which kinds".to_owned());
@@ -195,7 +201,9 @@ fn check(script: &Script, files: &[Read]) -> Result<(), ScriptError> {
             let RuleEntry { name, r#match, no_match, .. } = entry.get_ref();
             let kind = read.file.kinds.first().map(String::as_str).unwrap_or_default();
             let bad = [(r#match, true), (no_match, false)].into_iter().find_map(|(examples, expected)| {
-                examples.iter().find_map(|example| example.check(script, &catalogue, kind, name, expected).err())
+                examples
+                    .iter()
+                    .find_map(|example| example.check(script, &catalogue, kind, name, expected).err())
             });
             if let Some(why) = bad {
                 return Err(read.error(&entry.span(), format!("{name}: {why}")));

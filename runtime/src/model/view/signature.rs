@@ -12,7 +12,10 @@ use super::{Offer, Parameter};
 
 /// `app.name(parameter: type, optional?: type) -> effect`, at the start of a line, perhaps as a list item.
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?m)^[ \t`*-]*(?P<app>[A-Za-z0-9_-]+)\.(?P<name>[A-Za-z0-9_-]+)\((?P<parameters>[^)\n]*)\)\s*->").ok()
+    Regex::new(
+        r"(?m)^[ \t`*-]*(?P<app>[A-Za-z0-9_-]+)\.(?P<name>[A-Za-z0-9_-]+)\((?P<parameters>[^)\n]*)\)\s*->",
+    )
+    .ok()
 });
 
 /// All signatures in a text.
@@ -33,8 +36,13 @@ pub fn parse_all(text: &str) -> Vec<Offer> {
 
 /// The parameters that a JSON Schema of an object describes.
 pub fn from_schema(schema: &Value) -> Vec<Parameter> {
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let properties = schema.get("properties").and_then(Value::as_object);
     properties
         .into_iter()
