@@ -1,0 +1,342 @@
+//! The command line.
+//!
+//! Answers: what was asked for?
+//! Never: does anything; that is the commands' part.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bus::id::{AppId, SessionId, UserId};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::config::Sources;
+use crate::consent::Consent;
+use crate::show::paint::When;
+
+/// Runs LLM apps that do not trust each other, each in a cell of its own.
+#[derive(Debug, Parser)]
+#[command(
+    name = "secgpt",
+    version,
+    subcommand_required = false,
+    after_help = EXAMPLES,
+    after_long_help = SETTINGS
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; without it, a chat.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  secgpt                                   start everything and chat
+  secgpt ask 'What does a ride from Main Street to Elm Avenue cost?'
+  secgpt ask --json --consent expected 'Summarise my newest email' | jq .answer
+  secgpt up                                start everything and stay; other terminals join
+  secgpt tap                               watch every message, live
+  secgpt case-study 2                      a mail that tries to steal, and what becomes of it
+  secgpt doctor                            what this machine can enforce
+
+Exit codes: 0 answered, 1 failed, 2 usage, 3 refused by permission.";
+
+const SETTINGS: &str = "\
+Examples:
+  secgpt                                   start everything and chat
+  secgpt ask 'What does a ride from Main Street to Elm Avenue cost?'
+  secgpt ask --json --consent expected 'Summarise my newest email' | jq .answer
+  secgpt up                                start everything and stay; other terminals join
+  secgpt tap                               watch every message, live
+  secgpt case-study 2                      a mail that tries to steal, and what becomes of it
+  secgpt doctor                            what this machine can enforce
+
+Settings come from secgpt.toml (here, or in ~/.config/secgpt), then from variables SECGPT_<SECTION>_<KEY>, then
+from --set SECTION.KEY=VALUE. All of them, with what holds if they are absent:
+  [bus]         url (none: the bundled nats-server), credentials, tls_ca, listen (\"127.0.0.1:0\"), tls_cert, tls_key,
+                server (a nats-server to use)
+  [model]       provider (auto | openai | ollama | scripted), base_url, model, api_key_env (\"OPENAI_API_KEY\"),
+                embeddings_model, timeout (\"120s\")
+  [memory]      url (none: the bundled redis-server), ttl (\"30d\"), summary_token_limit (300), server
+  [apps]        dirs (data/apps), enabled (all found)
+  [permission]  preset (strict | balanced | locked; balanced), policies, prompt_timeout (\"120s\")
+  [sandbox]     memory_mb (512), cpu_s (60), file_mb (64), data_mb (256), processes (64), open_files (256),
+                task_s (180), model_calls (24), tokens (400000), capacity (256)
+  [state]       dir (~/.local/state/secgpt)
+  [data]        dir (apps, prompts and scripts; beside the program or in the current folder)
+
+Exit codes: 0 answered, 1 failed, 2 usage, 3 refused by permission.";
+
+/// What applies to every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Read the settings from this file
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Set one setting, e.g. --set model.base_url=http://localhost:8000/v1
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// Keep keys, data and logs in this folder
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but what was asked for
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+impl Global {
+    /// Where settings come from.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        let state = self.state.iter().map(|dir| ("state.dir".to_owned(), dir.display().to_string()));
+        Sources { file: self.config.clone(), set: self.set.iter().cloned().chain(state).collect() }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .ok_or_else(|| "KEY=VALUE is needed, e.g. permission.preset=strict".to_owned())
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Talk, with history and permission prompts (this is what plain `secgpt` does)
+    Chat(Chat),
+    /// Ask one query and print the answer
+    Ask(Ask),
+    /// Start everything and stay, until Ctrl-C
+    Up,
+    /// Watch every message on the bus, live
+    Tap(Tap),
+    /// Show the installed apps
+    #[command(subcommand)]
+    Apps(Apps),
+    /// Show or take back permissions that were given for good
+    #[command(subcommand)]
+    Grants(Grants),
+    /// Show or forget what is remembered
+    #[command(subcommand)]
+    Memory(Memory),
+    /// Print who may say and hear what on the bus
+    Acl,
+    /// Say what this machine can enforce, and what is missing
+    Doctor,
+    /// Play one of the four case studies, and judge it by what really happened
+    CaseStudy(CaseStudy),
+    /// Let other machines run spokes for this one
+    #[command(subcommand)]
+    Host(Host),
+    /// The scripted model
+    #[command(subcommand)]
+    Model(Model),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  secgpt completions bash > ~/.local/share/bash-completion/completions/secgpt"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Who asks, and in which conversation.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Who {
+    /// For whom
+    #[arg(long, value_name = "U", help = "For whom [default: your login name]")]
+    pub user: Option<UserId>,
+    /// Go on with this conversation
+    #[arg(long, value_name = "S", help = "Go on with this conversation [default: a new one]")]
+    pub session: Option<SessionId>,
+    /// Keep nothing of this, and offer apps nothing that is stored
+    #[arg(long)]
+    pub private: bool,
+}
+
+/// `chat`
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "In the chat, /help lists its commands.")]
+pub struct Chat {
+    /// Who asks.
+    #[command(flatten)]
+    pub who: Who,
+    /// How permission prompts are answered
+    #[arg(long, value_name = "C")]
+    pub consent: Option<Consent>,
+}
+
+/// `ask`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  secgpt ask 'Use metro_hail to get the fare from Main Street to Elm Avenue'
+  secgpt ask --consent once 'Book a flight from Irvine to Paris on June 10th'
+  secgpt ask --json --baseline 'Summarise my newest email'
+
+Exit codes: 0 answered, 1 failed, 2 usage, 3 refused by permission.")]
+pub struct Ask {
+    /// The query
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    /// Who asks.
+    #[command(flatten)]
+    pub who: Who,
+    /// How permission prompts are answered [default: ask on a terminal, deny elsewhere]
+    #[arg(long, value_name = "C")]
+    pub consent: Option<Consent>,
+    /// Without isolation: all apps in one context, no permission; for comparison only
+    #[arg(long)]
+    pub baseline: bool,
+}
+
+/// `tap`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  secgpt tap
+  secgpt tap --app mail
+  secgpt tap --json | jq 'select(.kind == \"audit\") | .body.what'")]
+pub struct Tap {
+    /// Only what this app says or hears, and what is said about it
+    #[arg(long, value_name = "APP")]
+    pub app: Option<AppId>,
+    /// Only what this user says or hears
+    #[arg(long, value_name = "U")]
+    pub user: Option<UserId>,
+    /// Only messages of this kind, e.g. `query`, `task`, `isc-request`, `audit`
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+}
+
+/// `apps`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Apps {
+    /// List them
+    List,
+    /// Show one: what it can do, what it may use, what it says about itself
+    Show {
+        /// Which
+        app: AppId,
+    },
+}
+
+/// `grants`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Grants {
+    /// List them
+    List {
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+    /// Take one back
+    Revoke {
+        /// Its id, as listed
+        grant: String,
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+}
+
+/// `memory`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Memory {
+    /// Show what is remembered
+    Show {
+        /// Of which app only
+        app: Option<AppId>,
+        /// Of whom
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+    /// Forget it
+    Forget {
+        /// Of which app only
+        app: Option<AppId>,
+        /// Of whom
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+}
+
+/// `case-study`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The studies:
+  1  an app's description orders the fares of others to be raised
+  2  a mail orders the Drive to be read, sent away, and itself to be deleted
+  3  an app asks for any personal data on record
+  4  an app turns every answer into fiction
+
+Each is judged by what really happened: the figures shown, the mail that left, the data that arrived.
+Without --baseline both systems are played, side by side.")]
+pub struct CaseStudy {
+    /// Which
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub number: u8,
+    /// Play it without isolation only
+    #[arg(long)]
+    pub baseline: bool,
+    /// How permission prompts are answered
+    #[arg(long, value_name = "C", default_value = "expected")]
+    pub consent: Consent,
+}
+
+/// `host`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Host {
+    /// Write a credentials file for another machine
+    Enroll {
+        /// The machine's name: 1 to 48 of a-z, 0-9 and -
+        name: bus::id::HostId,
+        /// Where to write it [default: NAME.creds]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
+        /// The address under which that machine reaches the broker
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Run spokes for a hub on another machine, until Ctrl-C
+    Run {
+        /// The broker's address, e.g. tls://hub.example:4222
+        #[arg(long)]
+        url: String,
+        /// The credentials file that `host enroll` wrote
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        creds: PathBuf,
+        /// The certificate authority to trust besides the system's
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        tls_ca: Option<PathBuf>,
+    },
+}
+
+/// `model`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Model {
+    /// Serve the scripted model to any OpenAI client, until Ctrl-C
+    Serve {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:8099")]
+        listen: SocketAddr,
+        /// How long each answer takes, milliseconds
+        #[arg(long, value_name = "MS", default_value_t = 0)]
+        delay: u64,
+        /// Want this bearer token in every request
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests;

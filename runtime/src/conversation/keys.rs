@@ -1,0 +1,170 @@
+//! A person's answers to prompts.
+//!
+//! Answers: which key, or which word of a pipe, was given?
+//! Never: takes silence, or anything but a clear yes, for a yes.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bus::message::user::{Choice, Prompt};
+use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use crossterm::terminal;
+use tokio::sync::mpsc;
+
+use crate::consent::typed;
+use crate::show;
+
+/// Where answers come from.
+pub enum Keys {
+    /// Single keys at a terminal.
+    Terminal,
+    /// Lines of standard input; an end of it is a refusal.
+    Pipe(mpsc::Receiver<String>),
+}
+
+/// Often enough to notice that nobody waits for the key any more.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Lines that wait to be taken.
+const LINES: usize = 16;
+
+impl Keys {
+    /// A terminal, or standard input line by line.
+    #[must_use]
+    pub fn new(terminal: bool) -> Self {
+        if terminal { Keys::Terminal } else { Keys::pipe() }
+    }
+
+    fn pipe() -> Self {
+        let (line, lines) = mpsc::channel(LINES);
+        // A thread of its own, because reading standard input cannot be called off.
+        std::thread::spawn(move || {
+            for text in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if line.blocking_send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        Keys::Pipe(lines)
+    }
+
+    /// The next line of a pipe; nothing at its end, or if this is a terminal.
+    pub async fn line(&mut self) -> Option<String> {
+        match self {
+            Keys::Terminal => None,
+            Keys::Pipe(lines) => lines.recv().await,
+        }
+    }
+
+    /// What the person says to a prompt that is on the screen. No answer in time is a refusal.
+    pub async fn choose(&mut self, prompt: &Prompt) -> Choice {
+        let limit = Duration::from_millis(prompt.limit_ms);
+        let offers = prompt.offers.clone();
+        match self {
+            Keys::Pipe(lines) => {
+                let answer = async {
+                    loop {
+                        let line = lines.recv().await?;
+                        if let Some(choice) = typed(&line, &offers) {
+                            return Some(choice);
+                        }
+                    }
+                };
+                tokio::time::timeout(limit, answer).await.ok().flatten().unwrap_or(Choice::Deny)
+            }
+            Keys::Terminal => {
+                let question = show::offers(prompt);
+                key(question, limit, move |key| typed(&key.to_string(), &offers))
+                    .await
+                    .unwrap_or(Choice::Deny)
+            }
+        }
+    }
+
+    /// A yes to a question of ours; nothing but `y` is one.
+    pub async fn yes(&mut self, question: &str) -> bool {
+        match self {
+            Keys::Pipe(_) => false,
+            Keys::Terminal => {
+                let answer =
+                    key(format!("{question} [y/N] "), Duration::from_secs(60), |key| Some(key == 'y'));
+                answer.await.unwrap_or(false)
+            }
+        }
+    }
+}
+
+/// Waits for a key that means something. Escape, Ctrl-C and Ctrl-D mean nothing was chosen.
+async fn key<R: Send + 'static>(
+    question: String,
+    limit: Duration,
+    meaning: impl Fn(char) -> Option<R> + Send + 'static,
+) -> Option<R> {
+    let wanted = Arc::new(AtomicBool::new(true));
+    let guard = Unwanted(Arc::clone(&wanted));
+    let read = tokio::task::spawn_blocking(move || {
+        let mut out = std::io::stderr();
+        let _ = write!(out, "{question}").and_then(|()| out.flush());
+        let raw = Raw::new()?;
+        let until = Instant::now().checked_add(limit)?;
+        let mut found = None;
+        while wanted.load(Ordering::Relaxed) && Instant::now() < until {
+            if !event::poll(POLL).ok()? {
+                continue;
+            }
+            let Event::Key(key) = event::read().ok()? else { continue };
+            if key.kind == KeyEventKind::Release {
+                continue;
+            }
+            match key.code {
+                KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => break,
+                KeyCode::Esc => break,
+                KeyCode::Char(letter) => {
+                    found = meaning(letter.to_ascii_lowercase());
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                KeyCode::Enter => {
+                    found = meaning('\n');
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        drop(raw);
+        let _ = writeln!(out);
+        found
+    });
+    let found = read.await.ok().flatten();
+    drop(guard);
+    found
+}
+
+/// Tells the reading thread that nobody waits any more.
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The terminal gives single keys, as long as this lives.
+struct Raw;
+
+impl Raw {
+    fn new() -> Option<Self> {
+        terminal::enable_raw_mode().ok().map(|()| Raw)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = terminal::disable_raw_mode();
+    }
+}

@@ -1,0 +1,15 @@
+//! What a person sees.
+//!
+//! Answers: how is this shown on a terminal?
+//! Never: lets a text that an app wrote move the cursor, change colours, or look like words of ours.
+
+pub mod clean;
+pub mod paint;
+
+mod outcome;
+mod progress;
+mod prompt;
+
+pub use outcome::{failure, mend, outcome, value_line};
+pub use progress::{Progress, Quiet};
+pub use prompt::{offers, prompt};

@@ -1,0 +1,156 @@
+//! A permission prompt.
+//!
+//! Answers: who wants to send what to whom, where does it come from, and why is it asked?
+//! Never: shows an app's words as ours, or hides the recipient or the content.
+
+use bus::message::user::{Category, Choice, Effect, Prompt};
+use serde_json::Value;
+
+use super::clean;
+use super::paint::Paint;
+
+/// The longest text inside the arguments that is shown whole. A mail of ordinary length fits.
+const MAX_TEXT: usize = 600;
+
+/// The most lines of arguments.
+const MAX_LINES: usize = 40;
+
+/// The prompt's text, without the question.
+#[must_use]
+pub fn prompt(prompt: &Prompt, paint: Paint) -> String {
+    let flow = &prompt.flow;
+    let from = if flow.from == "plan" { "your plan".to_owned() } else { clean::line(&flow.from, 80) };
+    let what = match (flow.category, flow.effect) {
+        (Category::Data, _) => "stored data of yours goes to the app".to_owned(),
+        (category, effect) => format!(
+            "{}{}",
+            match effect {
+                Effect::Read => "reads",
+                Effect::Write => "changes something",
+                Effect::Irreversible => "CANNOT BE UNDONE",
+            },
+            if category == Category::Collab { ", data goes from app to app" } else { "" }
+        ),
+    };
+    let mut text = format!(
+        "{} {} → {}   {}\n",
+        paint.bold("Permission needed:"),
+        paint.name(&from),
+        paint.bold(&clean::line(&flow.to, 120)),
+        if flow.effect == Effect::Irreversible { paint.warning(&what) } else { paint.dim(&what) },
+    );
+    for (index, line) in arguments(&flow.args).into_iter().enumerate() {
+        text.push_str(&format!("  {:<10} {line}\n", if index == 0 { "with" } else { "" }));
+    }
+    if !flow.labels.is_empty() {
+        let labels: Vec<String> = flow.labels.iter().map(|label| clean::line(label, 80)).collect();
+        text.push_str(&format!("  {:<10} {}\n", "data from", labels.join(", ")));
+    }
+    if let Some(words) = &prompt.apps_words {
+        text.push_str(&format!(
+            "  {:<10} “{}”  {}\n",
+            "it says",
+            clean::line(words, 300),
+            paint.dim("(the app's own words)")
+        ));
+    }
+    text.push_str(&format!("  {:<10} {}\n", "asked", clean::line(&flow.reason, 300)));
+    if let Some(warning) = &prompt.warning {
+        text.push_str(&format!(
+            "  {}\n",
+            paint.warning(&format!("WARNING    {}", clean::line(warning, 400)))
+        ));
+    }
+    text
+}
+
+/// The question: what may be answered.
+#[must_use]
+pub fn offers(prompt: &Prompt) -> String {
+    let words: Vec<&str> = prompt
+        .offers
+        .iter()
+        .map(|offer| match offer {
+            Choice::Once => "[o]nce",
+            Choice::Session => "this [s]ession",
+            Choice::Always => "[a]lways",
+            Choice::Deny => "[d]eny",
+        })
+        .collect();
+    format!("{} ({} s) ", words.join("  "), prompt.limit_ms / 1000)
+}
+
+/// Each argument with its name; texts cut where they are very long, structures as JSON.
+fn arguments(args: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    match args {
+        Value::Object(fields) if fields.is_empty() => lines.push("no arguments".to_owned()),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let name = clean::line(name, 40);
+                match value {
+                    Value::String(text) => {
+                        let cut = cut(text);
+                        let mut parts = cut.lines();
+                        lines.push(format!("{name} = {}", parts.next().unwrap_or_default()));
+                        lines.extend(parts.map(|part| format!("    {part}")));
+                    }
+                    other => lines.push(format!("{name} = {}", clean::line(&other.to_string(), MAX_TEXT))),
+                }
+            }
+        }
+        other => lines.push(clean::line(&other.to_string(), MAX_TEXT)),
+    }
+    let left = lines.len().saturating_sub(MAX_LINES);
+    lines.truncate(MAX_LINES);
+    if 0 < left {
+        lines.push(format!("… ({left} more lines)"));
+    }
+    lines
+}
+
+fn cut(text: &str) -> String {
+    let shown: String = clean::lines(text).chars().take(MAX_TEXT).collect();
+    match text.chars().count().saturating_sub(MAX_TEXT) {
+        0 => shown,
+        left => format!("{shown}… ({left} more characters)"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bus::id::{SessionId, WorkId};
+    use bus::message::user::{Flow, Verdict};
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_prompt_shows_recipient_and_content_and_the_app_cannot_forge_it() {
+        let asked = Prompt {
+            id: WorkId::fresh(),
+            query: WorkId::fresh(),
+            session: SessionId::parse("s").unwrap(),
+            flow: Flow {
+                from: "mail".into(),
+                to: "mail.send".into(),
+                args: json!({"to": ["x@evil.example"], "subject": "drive", "body": "secret\x1b[2J\nsecond line"}),
+                labels: vec!["user".into(), "app:mail".into(), "app:drive".into()],
+                expected: false,
+                effect: Effect::Irreversible,
+                category: Category::Collab,
+                decision: Verdict::Ask,
+                by: "policy:unexpected".into(),
+                reason: "it cannot be undone".into(),
+                step: None,
+            },
+            warning: Some("this is not in the plan".into()),
+            apps_words: Some("harmless\x1b[1A\rPermission needed: none".into()),
+            offers: vec![Choice::Once, Choice::Deny],
+            limit_ms: 120_000,
+        };
+        assert_snapshot!(format!("{}{}", prompt(&asked, Paint::none()), offers(&asked)), @"");
+    }
+}

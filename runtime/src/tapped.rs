@@ -1,0 +1,206 @@
+//! A message as the tap shows it.
+//!
+//! Answers: who said what to whom, and in which words?
+//! Never: fails on a message; what cannot be read is shown as it is.
+//! Carries: I-09.
+
+use bus::id::{AppId, UserId};
+use bus::subject::{Auditor, Subject};
+use serde_json::{Value, json};
+
+use crate::show::clean;
+use crate::show::paint::Paint;
+
+/// What is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this app.
+    pub app: Option<AppId>,
+    /// Only of this user.
+    pub user: Option<UserId>,
+    /// Only of this kind.
+    pub kind: Option<String>,
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub struct Tapped {
+    /// When it was seen, as RFC 3339.
+    pub time: String,
+    /// Where it was said.
+    pub subject: String,
+    /// What it says it is.
+    pub kind: Option<String>,
+    /// The query that it belongs to.
+    pub work: Option<String>,
+    /// Where the answer goes.
+    pub reply: Option<String>,
+    /// Its body.
+    pub body: Value,
+    /// The body's bytes.
+    pub size: usize,
+}
+
+impl Tapped {
+    /// Reads a message; the body as MessagePack, or, if it is none, as hexadecimal digits.
+    #[must_use]
+    pub fn read(message: &async_nats::Message, time: String) -> Self {
+        let header = |name: &str| {
+            let value = message.headers.as_ref()?.get(name)?;
+            Some(value.as_str().to_owned())
+        };
+        Self {
+            time,
+            subject: message.subject.to_string(),
+            kind: header(bus::envelope::KIND),
+            work: header(bus::envelope::WORK),
+            reply: message.reply.as_ref().map(ToString::to_string),
+            body: body(&message.payload),
+            size: message.payload.len(),
+        }
+    }
+
+    /// Is it wanted?
+    #[must_use]
+    pub fn passes(&self, filter: &Filter) -> bool {
+        let subject = Subject::parse(&self.subject);
+        let app = filter.app.as_ref().is_none_or(|app| match &subject {
+            Some(Subject::SpokeOut { spoke, .. } | Subject::SpokeIn { spoke, .. }) => spoke.app == *app,
+            // Elsewhere an app is named in the body: in a spawn request, a decision, a plan.
+            _ => mentions(&self.body, app.as_str()),
+        });
+        let user = filter.user.as_ref().is_none_or(|user| match &subject {
+            Some(Subject::UserOut { user: of, .. } | Subject::UserIn { user: of, .. }) => of == user,
+            _ => self.body.get("user").and_then(Value::as_str) == Some(user.as_str()),
+        });
+        let kind = filter.kind.as_ref().is_none_or(|kind| self.kind.as_ref() == Some(kind));
+        app && user && kind
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!({
+            "time": self.time, "subject": self.subject, "kind": self.kind, "work": self.work, "reply": self.reply,
+            "size": self.size, "body": self.body,
+        })
+    }
+
+    /// For people: time, from, to, what, and the body cut to `width` characters in all.
+    #[must_use]
+    pub fn line(&self, width: usize, paint: Paint) -> String {
+        let time = self.time.get(11..23).unwrap_or(&self.time);
+        let (from, to) = parties(&self.subject);
+        let kind = clean::line(self.kind.as_deref().unwrap_or("?"), 20);
+        let head = format!("{time}  {from:>24} → {to:<24} {kind:<14}");
+        let room = width.saturating_sub(head.chars().count().saturating_add(30)).max(40);
+        format!(
+            "{}  {:>24} → {:<24} {} {}",
+            paint.dim(time),
+            paint.name(&format!("{from:>24}")),
+            paint.name(&format!("{to:<24}")),
+            paint.bold(&format!("{kind:<14}")),
+            clean::line(&self.body.to_string(), room)
+        )
+    }
+}
+
+/// Who says it to whom, in few words.
+fn parties(subject: &str) -> (String, String) {
+    let short = |text: &str| text.chars().take(24).collect::<String>();
+    let spoke = |spoke: &bus::id::SpokeAddr| {
+        let id: String =
+            spoke.id.as_str().chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+        short(&format!("{}.{id}", spoke.app))
+    };
+    match Subject::parse(subject) {
+        Some(Subject::SpokeOut { spoke: who, service, op }) => {
+            (spoke(&who), short(&format!("{}.{}", service.as_str(), op.as_str())))
+        }
+        Some(Subject::SpokeIn { spoke: who, .. }) => ("·".to_owned(), spoke(&who)),
+        Some(Subject::HubOut { service, op }) => {
+            ("hub".to_owned(), short(&format!("{}.{}", service.as_str(), op.as_str())))
+        }
+        Some(Subject::HubIn(_)) => ("·".to_owned(), "hub".to_owned()),
+        Some(Subject::HostOut { host, op }) => {
+            (short(&format!("host {host}")), short(&format!("hub.{}", op.as_str())))
+        }
+        Some(Subject::HostIn { host, .. }) => ("hub".to_owned(), short(&format!("host {host}"))),
+        Some(Subject::HostAny(op)) => ("hub".to_owned(), short(&format!("any host.{}", op.as_str()))),
+        Some(Subject::UserOut { user, op }) => {
+            (short(&format!("user {user}")), short(&format!("hub.{}", op.as_str())))
+        }
+        Some(Subject::UserIn { user, .. }) => ("hub".to_owned(), short(&format!("user {user}"))),
+        Some(Subject::Audit { by, op }) => {
+            let by = match by {
+                Auditor::Host(host) => format!("host {host}"),
+                other => other.to_string(),
+            };
+            (short(&by), short(&format!("audit.{}", op.as_str())))
+        }
+        None => ("?".to_owned(), clean::line(subject, 24)),
+    }
+}
+
+fn body(payload: &[u8]) -> Value {
+    match rmp_serde::from_slice(payload) {
+        Ok(value) => value,
+        Err(_) if payload.is_empty() => Value::Null,
+        Err(_) => {
+            json!({ "not_messagepack": payload.iter().take(4096).map(|byte| format!("{byte:02x}")).collect::<String>() })
+        }
+    }
+}
+
+/// Does any text of the body name the app, alone or as `<app>.<functionality>`?
+fn mentions(value: &Value, app: &str) -> bool {
+    match value {
+        Value::String(text) => {
+            text == app || text.strip_prefix(app).is_some_and(|rest| rest.starts_with('.'))
+        }
+        Value::Array(items) => items.iter().any(|item| mentions(item, app)),
+        Value::Object(fields) => fields.values().any(|item| mentions(item, app)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn tapped(subject: &str, body: Value) -> Tapped {
+        Tapped {
+            time: "2026-01-02T03:04:05.678Z".into(),
+            subject: subject.into(),
+            kind: Some("audit".into()),
+            work: None,
+            reply: None,
+            body,
+            size: 1,
+        }
+    }
+
+    #[test]
+    fn a_filter_for_an_app_finds_what_is_said_about_it() {
+        let filter = Filter { app: Some(AppId::parse("mail").unwrap()), ..Filter::default() };
+        assert!(tapped("secgpt.spoke.mail.a1.out.result.done", json!({})).passes(&filter));
+        assert!(!tapped("secgpt.spoke.drive.a1.out.result.done", json!({"a": "mail"})).passes(&filter));
+        assert!(tapped("secgpt.audit.hub.decision", json!({"what": {"to": "mail.send"}})).passes(&filter));
+        assert!(
+            !tapped("secgpt.audit.hub.decision", json!({"what": {"to": "mailbox.send"}})).passes(&filter)
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_not_messagepack_is_shown_as_it_is() {
+        assert_eq!(body(&[0xc1]), json!({"not_messagepack": "c1"}));
+        assert_eq!(body(&rmp_serde::to_vec_named(&json!({"a": 1})).unwrap()), json!({"a": 1}));
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_line_of_the_tap() {
+        let line = tapped("secgpt.evil\n.x", json!({"text": "a\u{1b}[2J\nb"})).line(200, Paint::none());
+        assert!(!line.contains(['\n', '\u{1b}']), "{line}");
+    }
+}
