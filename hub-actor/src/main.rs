@@ -1,3 +1,62 @@
-//! Plans a query, carries the plan out, and permits every flow.
+//! The hub's process.
+//!
+//! Answers: how does the hub start, when is it ready, and how does it stop?
+//! Never: says that it is ready before it hears; leaves a query without an end when it stops.
+//! Carries: I-15.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bus::launch::{Child, HubConfig};
+use hub_actor::hub::Hub;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    hub_actor::process::harden();
+    actix::System::new().block_on(run())
+}
+
+async fn run() -> ExitCode {
+    let mut child = match Child::<HubConfig>::begin().await {
+        Ok(child) => child,
+        Err(error) => return failed(chain(&error), None).await,
+    };
+    let hub = match Hub::start(&child).await {
+        Ok(hub) => hub,
+        Err(error) => return failed(chain(&error), error.hint()).await,
+    };
+    if let Err(error) = child.ready().await {
+        tracing::error!(%error, "nobody heard that the hub is ready");
+        hub.stop().await;
+        return ExitCode::FAILURE;
+    }
+    let asked = hub_actor::process::asked_to_stop();
+    tokio::select! {
+        () = child.stopped() => tracing::info!("the parent wants the hub to stop, or is gone"),
+        () = asked => tracing::info!("the hub was asked to stop"),
+    }
+    hub.stop().await;
+    ExitCode::SUCCESS
+}
+
+async fn failed(detail: String, hint: Option<String>) -> ExitCode {
+    tracing::error!(detail, hint, "the hub does not start");
+    bus::launch::failed(detail, hint).await;
+    ExitCode::FAILURE
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !said.contains(&next) {
+            said.push_str(": ");
+            said.push_str(&next);
+        }
+        cause = error.source();
+    }
+    said
+}

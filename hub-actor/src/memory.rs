@@ -4,6 +4,7 @@
 //! Never: lets an app name another's entry; shows the planner what an app said.
 //! Carries: I-14, I-17.
 
+pub mod actor;
 pub mod key;
 pub mod store;
 pub mod text;

@@ -4,10 +4,13 @@
 //! Never: decides by what a model or an app says of itself.
 //! Carries: I-05, I-06, I-07.
 
+pub mod actor;
+pub mod asking;
 pub mod decide;
 pub mod destination;
 pub mod grant;
 pub mod label;
 pub mod offer;
 pub mod policy;
+pub mod prompts;
 pub mod question;

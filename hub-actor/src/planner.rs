@@ -4,4 +4,5 @@
 //! Never: shows it a word that an app wrote, or that came from an app.
 //! Carries: I-17.
 
+pub mod actor;
 pub mod prompt;

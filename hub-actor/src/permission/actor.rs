@@ -76,7 +76,8 @@ impl Permission {
         let refused = |why: &str| Failure::new(FailureCode::Refused, why);
         let inquiry = Arc::clone(&asking.inquiry);
         let (answer, flow) = oneshot::channel();
-        tell(&self.address, Message::Ask(Box::new(asking), answer)).map_err(|error| refused(&error.to_string()))?;
+        tell(&self.address, Message::Ask(Box::new(asking), answer))
+            .map_err(|error| refused(&error.to_string()))?;
         // The actor's own deadline for a person comes first.
         let flow = match tokio::time::timeout(self.timeout.saturating_add(mailbox::LIMIT), flow).await {
             Ok(Ok(flow)) => flow,
@@ -256,11 +257,12 @@ impl PermissionActor {
             let kept = store.put(&grant).await;
             (kept, grant)
         };
-        context.spawn(kept.into_actor(self).map(|(kept, grant), actor, _| match kept {
+        context.spawn(kept.into_actor(self).map(move |(kept, grant), actor, _| match kept {
             Ok(()) => actor.remember(grant, open, &flow),
             Err(error) => {
                 tracing::error!(%error, "a grant was not stored");
-                flow.reason = "You allowed it for always, but that could not be stored; it holds for this once.".into();
+                flow.reason =
+                    "You allowed it for always, but that could not be stored; it holds for this once.".into();
                 open.settle(&flow);
             }
         }));
@@ -294,8 +296,8 @@ impl PermissionActor {
             return;
         }
         let store = Arc::clone(&self.store);
-        let deleted = async move { store.delete(&user, &id).await.map_err(|error| (error, grant)) };
-        context.spawn(deleted.into_actor(self).map(|deleted, _, _| {
+        let deleted = async move { store.remove(&user, &id).await.map_err(|error| (error, grant)) };
+        context.spawn(deleted.into_actor(self).map(move |deleted, _, _| {
             _ = back.send(deleted.map_err(|(error, grant)| {
                 format!("grant {} is revoked until the hub starts again, but still stored: {error}", grant.id)
             }));

@@ -84,8 +84,7 @@ impl Prompts {
             return Asked::No { by: "limit:prompts", reason, answer };
         }
         let id = WorkId::fresh();
-        let open =
-            Open { question: question.clone(), inquiry: Arc::clone(inquiry), waiting: vec![answer] };
+        let open = Open { question: question.clone(), inquiry: Arc::clone(inquiry), waiting: vec![answer] };
         self.open.insert(id.clone(), open);
         Asked::Show(id)
     }

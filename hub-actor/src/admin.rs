@@ -1,0 +1,98 @@
+//! What a user may see and change besides asking.
+//!
+//! Answers: which grants, memories, apps and hosts are there?
+//! Never: shows or changes another user's; whose it is comes from the subject.
+//! Carries: I-02.
+
+use bus::id::{AppId, UserId};
+use bus::message::user::Admin;
+use serde_json::{Value, json};
+
+use crate::memory::key::Owner;
+use crate::parts::Parts;
+use crate::permission::grant::{Answer, Grant, GrantId, Scope};
+use crate::session::Desk;
+
+/// Does what is asked for.
+///
+/// # Errors
+/// In a sentence.
+pub async fn answer(parts: &Parts, desk: &Desk, user: UserId, admin: Admin) -> Result<Value, String> {
+    match admin {
+        Admin::Grants => parts.permission.list(user).await.map_err(|error| error.to_string()),
+        Admin::Revoke { grant } => {
+            let id = GrantId::parse(&grant).map_err(|error| error.to_string())?;
+            parts.permission.revoke(user, id).await?;
+            Ok(json!({"revoked": grant}))
+        }
+        Admin::Memory { app } => parts.memory.show(user, app.map(owner)).await,
+        Admin::Forget { app } => {
+            let forgotten = parts.memory.forget(user, app.map(owner)).await?;
+            Ok(json!({"forgotten": forgotten}))
+        }
+        Admin::Apps => Ok(apps(parts)),
+        Admin::Status => status(parts, desk).await,
+    }
+}
+
+/// The name `hub` is reserved, so that no app has it; here it means the conversation with the hub.
+fn owner(app: AppId) -> Owner {
+    if app.as_str() == "hub" { Owner::Hub } else { Owner::App(app) }
+}
+
+/// Grants as a person reads them.
+#[must_use]
+pub fn grants(grants: &[Grant]) -> Value {
+    let one = |grant: &Grant| {
+        json!({
+            "id": grant.id.as_str(),
+            "caller": grant.caller.to_string(),
+            "functionality": grant.target.to_string(),
+            "category": grant.category,
+            "decision": match grant.answer { Answer::Allow => "allow", Answer::Deny => "deny" },
+            "scope": match &grant.scope {
+                Scope::Query(_) => "query".to_owned(),
+                Scope::Session(session) => format!("session {session}"),
+                Scope::Always => "always".to_owned(),
+            },
+            "labels": grant.labels.to_strings(),
+            "receivers": grant.receivers,
+            "created": grant.created,
+        })
+    };
+    grants.iter().map(one).collect()
+}
+
+fn apps(parts: &Parts) -> Value {
+    let mut apps = match parts.catalogue.overview() {
+        Value::Array(apps) => apps,
+        other => vec![other],
+    };
+    apps.extend(parts.problems.iter().map(|problem| {
+        let folder = problem.file.parent().and_then(|folder| folder.file_name());
+        json!({
+            "app": folder.map(|name| name.to_string_lossy()),
+            "problem": problem.to_string(),
+            "hint": problem.hint,
+        })
+    }));
+    Value::Array(apps)
+}
+
+async fn status(parts: &Parts, desk: &Desk) -> Result<Value, String> {
+    let mut status = parts.spokes.overview().await;
+    let memory = match parts.memory.ping().await {
+        Ok(()) => json!({"up": true}),
+        Err(why) => json!({"up": false, "why": why}),
+    };
+    let running = desk.running().await.map_err(|error| error.to_string())?;
+    if let Some(fields) = status.as_object_mut() {
+        fields.insert("memory".into(), memory);
+        fields.insert("queries".into(), json!(running));
+        fields.insert("apps".into(), json!(parts.catalogue.apps().count()));
+        fields.insert("problems".into(), json!(parts.problems.len()));
+        fields.insert("model".into(), json!(parts.model.note()));
+        fields.insert("dropped".into(), json!(parts.bus.dropped()));
+    }
+    Ok(status)
+}

@@ -1,0 +1,346 @@
+//! The memory actor: what is kept after an answer, and what is given before a plan.
+//!
+//! Answers: what was said before, and what of it may be shown to whom?
+//! Never: stands in the way of an answer; keeps or gives anything of a private query; lets an app name another's.
+//! Carries: I-14, I-17.
+//!
+//! Turns are added in the order of the answers. Summaries and entities are made after that, one exchange of a user
+//! at a time, by models in empty spokes; whoever asks for stored data waits until they are made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler};
+use bus::id::{AppId, SessionId, UserId};
+use bus::limits::TASK;
+use bus::message::chat::Turn;
+use bus::message::task::Work;
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
+
+use super::key::Owner;
+use super::store::{Store, StoreError};
+use super::text::{
+    Audience, Conversation, Item, Said, Summary, Who, due, entities_request, history, items, read_entities,
+};
+use crate::executor::work::one_call;
+use crate::inquiry::Inquiry;
+use crate::instructions::Instructions;
+use crate::mailbox::{self, Unanswered, tell};
+use crate::permission::label::Labels;
+use crate::spokes::task::{By, Job};
+use crate::spokes::{Spokes, empty};
+
+/// How long whoever asks for stored data waits for what was just said to be taken in.
+const TAKEN_IN: Duration = Duration::from_secs(20);
+
+/// Tokens of an app's own earlier turns that its model sees at most.
+const APPS_HISTORY: u64 = 2000;
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Memory {
+    address: Addr<MemoryActor>,
+}
+
+/// What was said in a query, by whom.
+pub struct Exchange {
+    /// Whose.
+    pub user: UserId,
+    /// In which conversation.
+    pub session: SessionId,
+    /// The user's words.
+    pub query: String,
+    /// The answer.
+    pub answer: Option<String>,
+    /// Had an app a part in it?
+    pub apps: bool,
+    /// What was handed to apps' own models, and what they answered.
+    pub delegated: Vec<(AppId, String, String)>,
+}
+
+impl Memory {
+    /// Starts the actor. `limit` is from how many tokens on a summary is made.
+    #[must_use]
+    pub fn start(store: Store, spokes: Spokes, instructions: Arc<Instructions>, limit: u64) -> Self {
+        let desk = Desk { store, spokes, instructions, limit };
+        Self { address: mailbox::start(MemoryActor { desk: Arc::new(desk), users: HashMap::new() }) }
+    }
+
+    /// What was said before.
+    ///
+    /// # Errors
+    /// In a sentence, if the store does not answer.
+    pub async fn conversation(&self, user: &UserId) -> Result<Conversation, String> {
+        let user = user.clone();
+        self.ask(|back| Message::Read(user, Owner::Hub, back)).await
+    }
+
+    /// An app's own earlier turns. Nothing if the store does not answer; then the query says so.
+    pub async fn history(&self, inquiry: &Inquiry, app: &AppId) -> Vec<Turn> {
+        let (user, owner) = (inquiry.user.clone(), Owner::App(app.clone()));
+        match self.ask(|back| Message::Read(user, owner, back)).await {
+            Ok(conversation) => history(&conversation, Audience::App, APPS_HISTORY),
+            Err(why) => {
+                inquiry.ledger(|ledger| ledger.memory_trouble = Some(why));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The stored items that answer what an app asks about. Waits until what was said before is taken in.
+    ///
+    /// # Errors
+    /// In a sentence, if the store does not answer.
+    pub async fn items(&self, user: &UserId, about: &str) -> Result<Vec<Item>, String> {
+        let user = user.clone();
+        let conversation = self.ask(|back| Message::ReadTakenIn(user, back)).await?;
+        Ok(items(&conversation, about))
+    }
+
+    /// Keeps what was said. Does not wait.
+    pub fn keep(&self, exchange: Exchange) {
+        if let Err(error) = tell(&self.address, Message::Keep(Box::new(exchange))) {
+            tracing::warn!(%error, "an exchange was not kept");
+        }
+    }
+
+    /// What is remembered of one owner or all, for the user to see.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub async fn show(&self, user: UserId, owner: Option<Owner>) -> Result<Value, String> {
+        self.ask(|back| Message::Show(user, owner, back)).await
+    }
+
+    /// Forgets it. Returns how many memories there were.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub async fn forget(&self, user: UserId, owner: Option<Owner>) -> Result<u64, String> {
+        self.ask(|back| Message::Forget(user, owner, back)).await
+    }
+
+    /// Is the store there?
+    ///
+    /// # Errors
+    /// In a sentence, if not.
+    pub async fn ping(&self) -> Result<(), String> {
+        self.ask(Message::Ping).await
+    }
+
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Message,
+    ) -> Result<T, String> {
+        let (back, answer) = oneshot::channel();
+        tell(&self.address, message(back)).map_err(|error| error.to_string())?;
+        // The store has deadlines of its own, and what is asked for may have to be taken in first.
+        match tokio::time::timeout(TAKEN_IN.saturating_add(mailbox::LIMIT), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Unanswered::Gone.to_string()),
+            Err(_) => Err(Unanswered::Late.to_string()),
+        }
+    }
+}
+
+type Back<T> = oneshot::Sender<Result<T, String>>;
+
+enum Message {
+    Read(UserId, Owner, Back<Conversation>),
+    ReadTakenIn(UserId, Back<Conversation>),
+    Keep(Box<Exchange>),
+    Show(UserId, Option<Owner>, Back<Value>),
+    Forget(UserId, Option<Owner>, Back<u64>),
+    Ping(Back<()>),
+}
+
+impl actix::Message for Message {
+    type Result = ();
+}
+
+struct MemoryActor {
+    desk: Arc<Desk>,
+    users: HashMap<UserId, Arc<Order>>,
+}
+
+/// What keeps a user's exchanges in order.
+struct Order {
+    /// Held while turns are added or read.
+    turns: Arc<Mutex<()>>,
+    /// Held while an exchange is taken in.
+    taking_in: Mutex<()>,
+    /// Exchanges that are not taken in yet.
+    open: watch::Sender<usize>,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { turns: Arc::default(), taking_in: Mutex::default(), open: watch::channel(0).0 }
+    }
+}
+
+impl Actor for MemoryActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Message> for MemoryActor {
+    type Result = ();
+
+    // What is started here runs in the order of the messages up to its first wait, which is for the user's lock;
+    // that is fair, so reads see every exchange that was kept before.
+    fn handle(&mut self, message: Message, _: &mut Self::Context) {
+        let desk = Arc::clone(&self.desk);
+        match message {
+            Message::Read(user, owner, back) => {
+                let turns = Arc::clone(&self.order(&user).turns);
+                actix::spawn(async move {
+                    let _held = turns.lock().await;
+                    _ = back.send(desk.store.conversation(&user, &owner).await.map_err(sentence));
+                });
+            }
+            Message::ReadTakenIn(user, back) => {
+                let mut open = self.order(&user).open.subscribe();
+                actix::spawn(async move {
+                    // What is not taken in by then is not offered this time.
+                    let _ = tokio::time::timeout(TAKEN_IN, open.wait_for(|open| *open == 0)).await;
+                    _ = back.send(desk.store.conversation(&user, &Owner::Hub).await.map_err(sentence));
+                });
+            }
+            Message::Keep(exchange) => {
+                let order = self.order(&exchange.user);
+                order.open.send_modify(|open| *open = open.saturating_add(1));
+                actix::spawn(async move {
+                    let held = Arc::clone(&order.turns).lock_owned().await;
+                    if let Err(error) = desk.take_in(&exchange, held, &order).await {
+                        tracing::warn!(user = %exchange.user, %error, "an exchange was not kept whole");
+                    }
+                    order.open.send_modify(|open| *open = open.saturating_sub(1));
+                });
+            }
+            Message::Show(user, owner, back) => {
+                actix::spawn(async move {
+                    _ = back.send(desk.store.show(&user, owner.as_ref()).await.map_err(sentence));
+                });
+            }
+            Message::Forget(user, owner, back) => {
+                let order = self.order(&user);
+                actix::spawn(async move {
+                    // An exchange that is being taken in would come back.
+                    let _taken_in = order.taking_in.lock().await;
+                    let _held = order.turns.lock().await;
+                    _ = back.send(desk.store.forget(&user, owner.as_ref()).await.map_err(sentence));
+                });
+            }
+            Message::Ping(back) => {
+                actix::spawn(async move { _ = back.send(desk.store.ping().await.map_err(sentence)) });
+            }
+        }
+    }
+}
+
+impl MemoryActor {
+    fn order(&mut self, user: &UserId) -> Arc<Order> {
+        Arc::clone(self.users.entry(user.clone()).or_default())
+    }
+}
+
+fn sentence(error: StoreError) -> String {
+    error.to_string()
+}
+
+/// What is needed to remember.
+struct Desk {
+    store: Store,
+    spokes: Spokes,
+    instructions: Arc<Instructions>,
+    limit: u64,
+}
+
+impl Desk {
+    async fn take_in(
+        &self,
+        exchange: &Exchange,
+        held: OwnedMutexGuard<()>,
+        order: &Order,
+    ) -> Result<(), StoreError> {
+        let user = &exchange.user;
+        let said = |who, text: &str| Said { who, text: text.to_owned() };
+        let mut turns = vec![said(Who::User, &exchange.query)];
+        if let Some(answer) = &exchange.answer {
+            turns.push(said(if exchange.apps { Who::Apps } else { Who::Hub }, answer));
+        }
+        self.store.append(user, &Owner::Hub, &turns).await?;
+        for (app, request, text) in &exchange.delegated {
+            let turns = [said(Who::User, request), said(Who::Apps, text)];
+            self.store.append(user, &Owner::App(app.clone()), &turns).await?;
+        }
+        drop(held);
+        let _taking_in = order.taking_in.lock().await;
+        self.learn(exchange, &turns).await?;
+        self.summarise(exchange, &Owner::Hub, Audience::Planner).await?;
+        for (app, ..) in &exchange.delegated {
+            self.summarise(exchange, &Owner::App(app.clone()), Audience::App).await?;
+        }
+        Ok(())
+    }
+
+    async fn learn(&self, exchange: &Exchange, turns: &[Said]) -> Result<(), StoreError> {
+        let known = self.store.conversation(&exchange.user, &Owner::Hub).await?.entities;
+        let Some(request) = entities_request(&known, turns) else { return Ok(()) };
+        let said = self.converse(exchange, &self.instructions.entities, request.to_string()).await;
+        match said.as_deref().map(read_entities) {
+            Some(Some(entities)) => self.store.learned(&exchange.user, &Owner::Hub, &entities).await,
+            Some(None) => {
+                tracing::info!(user = %exchange.user, "the model gave no entities that can be read");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn summarise(
+        &self,
+        exchange: &Exchange,
+        owner: &Owner,
+        for_whom: Audience,
+    ) -> Result<(), StoreError> {
+        let conversation = self.store.conversation(&exchange.user, owner).await?;
+        let Some(due) = due(&conversation, for_whom, self.limit) else { return Ok(()) };
+        match self.converse(exchange, &self.instructions.summary, due.request.to_string()).await {
+            Some(text) if !text.trim().is_empty() => {
+                let summary = Summary { text: text.trim().to_owned(), covers: due.covers };
+                self.store.summarised(&exchange.user, owner, &summary).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// One turn of a model in an empty spoke; nothing if it fails, which the next exchange will make good.
+    async fn converse(&self, exchange: &Exchange, system: &str, question: String) -> Option<String> {
+        let turns = vec![Turn::System { text: system.to_owned() }, Turn::User { text: question }];
+        let job = Job {
+            user: exchange.user.clone(),
+            session: exchange.session.clone(),
+            inquiry: None,
+            step: None,
+            app: empty(),
+            by: By::Fresh,
+            depth: 0,
+            labels: Labels::none(),
+            stream: false,
+            work: Work::Converse { turns, schema: None, stream: false },
+            limit: TASK,
+            spends: Some(one_call()),
+        };
+        match self.spokes.run(job).await.result {
+            Ok(Value::String(text)) => Some(text),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(user = %exchange.user, %error, "a summary or entities were not made");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The parts of the hub, as they know each other.
+//!
+//! Answers: whom does one ask for what?
+//! Never: does anything itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bus::client::Bus;
+use manifest::ManifestError;
+
+use crate::instructions::Instructions;
+use crate::memory::actor::Memory;
+use crate::permission::actor::Permission;
+use crate::planner::actor::Planner;
+use crate::registry::Catalogue;
+use crate::spokes::Spokes;
+
+/// Handles to all actors, and what never changes. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// The connection.
+    pub bus: Bus,
+    /// The installed apps.
+    pub catalogue: Catalogue,
+    /// What is wrong with apps that could not be loaded.
+    pub problems: Arc<Vec<ManifestError>>,
+    /// What models are told.
+    pub instructions: Arc<Instructions>,
+    /// Who does the work.
+    pub spokes: Spokes,
+    /// Who permits it.
+    pub permission: Permission,
+    /// Who plans it.
+    pub planner: Planner,
+    /// Who remembers it.
+    pub memory: Memory,
+    /// The model that answered last.
+    pub model: Model,
+}
+
+/// The model that answered last, as the gateway named it.
+#[derive(Clone, Debug, Default)]
+pub struct Model(Arc<Mutex<Option<String>>>);
+
+impl Model {
+    /// This one answered.
+    pub fn answered(&self, name: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
+    }
+
+    /// What the user should know about it: its name, and whether it is a model at all.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let name = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if name.starts_with("scripted") {
+            return Some(format!("{name}: answers come from rules, not from a language model"));
+        }
+        Some(name)
+    }
+}

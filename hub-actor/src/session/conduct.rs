@@ -1,0 +1,234 @@
+//! A query from its acceptance to its end.
+//!
+//! Answers: what is the outcome of this query?
+//! Never: ends without an outcome; takes longer than its deadline; shows the planner what apps said.
+//! Carries: I-12, I-17.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::id::AppId;
+use bus::message::user::{Ending, Happening, Outcome, StepResult, Verdict};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::Cut;
+use crate::executor::{self, answer, work};
+use crate::inquiry::Inquiry;
+use crate::memory::actor::Exchange;
+use crate::memory::text::{Conversation, users_words};
+use crate::parts::Parts;
+use crate::permission::label::{Label, Labels};
+use crate::plan::{Plan, Planned, StepKind};
+use crate::planner::prompt::Refused;
+use crate::spokes::book::Need;
+use crate::spokes::empty;
+use crate::spokes::task::By;
+
+/// How long a query may take, prompts included.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// How a query ended, before it is put into words for the client.
+struct Ended {
+    ending: Ending,
+    answer: Option<String>,
+    error: Option<String>,
+}
+
+impl Ended {
+    fn answered(text: String) -> Self {
+        Self { ending: Ending::Answered, answer: Some(text), error: None }
+    }
+
+    fn failed(error: impl Into<String>) -> Self {
+        Self { ending: Ending::Failed, answer: None, error: Some(error.into()) }
+    }
+}
+
+/// Works on a query and tells its user the end. Returns what was refused, for a new plan.
+pub async fn conduct(
+    parts: &Parts,
+    inquiry: &Arc<Inquiry>,
+    refused: Vec<Refused>,
+    cut: oneshot::Receiver<Cut>,
+) -> Vec<Refused> {
+    let ended = tokio::select! {
+        biased;
+        ended = attempt(parts, inquiry, refused) => ended,
+        Ok(cut) = cut => Ended::failed(match cut {
+            Cut::Cancelled => "the query was cancelled",
+            Cut::Stopping => "secgpt is stopping",
+        }),
+        () = tokio::time::sleep(DEADLINE) => {
+            Ended::failed(format!("the query was not answered within {} minutes", DEADLINE.as_secs() / 60))
+        }
+    };
+    let outcome = outcome(parts, inquiry, ended);
+    let refused = outcome
+        .flows
+        .iter()
+        .filter(|flow| flow.decision == Verdict::Deny)
+        .map(|flow| Refused { to: flow.to.clone(), reason: flow.reason.clone() })
+        .collect();
+    if !inquiry.private {
+        parts.memory.keep(exchange(inquiry, &outcome));
+    }
+    tracing::info!(query = %inquiry.id, outcome = ?outcome.outcome, ms = outcome.elapsed_ms, error = outcome.error, "a query ended");
+    inquiry.say_last(Happening::Answered(Box::new(outcome))).await;
+    refused
+}
+
+async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -> Ended {
+    let conversation =
+        if inquiry.private { Conversation::default() } else { remembered(parts, inquiry).await };
+    inquiry.said_before(&users_words(&conversation));
+    inquiry.say(Happening::Planning);
+    let plan = match parts.planner.plan(inquiry, conversation, refused).await {
+        Err(failure) => return Ended::failed(failure.detail),
+        Ok(Planned::Answer(text)) => return Ended::answered(text),
+        Ok(Planned::Steps(plan)) => Arc::new(plan),
+    };
+    inquiry.course(|course| course.plan = Arc::clone(&plan));
+    inquiry.say(Happening::Planned { plan: plan.to_json() });
+    if plan.only_delegate().is_some() {
+        executor::carry_out(parts, inquiry, Arc::clone(&plan)).await;
+        return of_delegate(inquiry);
+    }
+    // The spoke that will compose the answer is started while the steps run.
+    let composer = parts.spokes.place(Need {
+        user: inquiry.user.clone(),
+        session: inquiry.session.clone(),
+        app: empty(),
+        fresh: true,
+    });
+    let carried_out = executor::carry_out(parts, inquiry, Arc::clone(&plan));
+    let (composer, ()) = tokio::join!(composer, carried_out);
+    sort_results(inquiry, &plan);
+    let ledger = inquiry.ledger(|ledger| ledger.clone());
+    let by = composer.map(By::Waiting);
+    if ledger.results.iter().all(|result| result.error.is_some()) {
+        if let Ok(By::Waiting(spoke)) = by {
+            parts.spokes.release(spoke);
+        }
+        let (ending, error) = answer::unanswered(&ledger);
+        return Ended { ending, answer: None, error: Some(error) };
+    }
+    compose(parts, inquiry, &ledger.results, by.map_err(|failure| failure.detail)).await
+}
+
+async fn remembered(parts: &Parts, inquiry: &Inquiry) -> Conversation {
+    match parts.memory.conversation(&inquiry.user).await {
+        Ok(conversation) => conversation,
+        Err(why) => {
+            inquiry.ledger(|ledger| ledger.memory_trouble = Some(why));
+            Conversation::default()
+        }
+    }
+}
+
+/// The text of an app's own model is the answer of a plan that consists of nothing else.
+fn of_delegate(inquiry: &Inquiry) -> Ended {
+    let ledger = inquiry.ledger(|ledger| ledger.clone());
+    match ledger.results.first() {
+        Some(StepResult { value: Value::String(text), error: None, .. }) => Ended::answered(text.clone()),
+        Some(_) | None => {
+            let (ending, error) = answer::unanswered(&ledger);
+            Ended { ending, answer: None, error: Some(error) }
+        }
+    }
+}
+
+async fn compose(
+    parts: &Parts,
+    inquiry: &Arc<Inquiry>,
+    results: &[StepResult],
+    by: Result<By, String>,
+) -> Ended {
+    let text = match by {
+        Err(why) => Err(why),
+        Ok(by) => {
+            let mut labels = Labels::of(Label::User);
+            results
+                .iter()
+                .filter_map(|result| AppId::parse(&result.app).ok())
+                .for_each(|app| labels.insert(Label::App(app)));
+            let question = answer::question(&inquiry.text, results);
+            let job = work::compose(parts, inquiry, question, by, labels);
+            match parts.spokes.run(job).await.result {
+                Ok(Value::String(text)) if !text.trim().is_empty() => Ok(text),
+                Ok(_) => Err("it gave no text".to_owned()),
+                Err(failure) => Err(failure.detail),
+            }
+        }
+    };
+    match text {
+        Ok(text) => Ended::answered(text),
+        Err(why) => {
+            let answer = answer::without_model(results, &why);
+            Ended { ending: Ending::Answered, answer: Some(answer), error: None }
+        }
+    }
+}
+
+/// In the order of the plan, whichever came first.
+fn sort_results(inquiry: &Inquiry, plan: &Plan) {
+    let place = |result: &StepResult| plan.steps.iter().position(|step| step.id == result.step);
+    inquiry.ledger(|ledger| ledger.results.sort_by_key(place));
+}
+
+fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
+    let plan = inquiry.course(|course| Arc::clone(&course.plan));
+    sort_results(inquiry, &plan);
+    let ledger = inquiry.ledger(|ledger| ledger.clone());
+    let mut hints = Vec::new();
+    if let Some(trouble) = ledger.memory_trouble {
+        hints.push(format!("this query was worked on without conversation memory: {trouble}"));
+    }
+    if 0 < ledger.flows_left_out {
+        hints.push(format!("{} more flows are in the audit", ledger.flows_left_out));
+    }
+    let mut outcome = Outcome {
+        answer: ended.answer,
+        session: inquiry.session.clone(),
+        outcome: ended.ending,
+        plan: if plan.steps.is_empty() { json!({"steps": []}) } else { plan.to_json() },
+        results: ledger.results,
+        flows: ledger.flows,
+        model_calls: [
+            ("planner".to_owned(), ledger.planner_calls),
+            ("spokes".to_owned(), ledger.spoke_calls),
+        ]
+        .into_iter()
+        .collect(),
+        prompts: ledger.prompts,
+        elapsed_ms: u64::try_from(inquiry.received.elapsed().as_millis()).unwrap_or(u64::MAX),
+        error: ended.error,
+        hint: (!hints.is_empty()).then(|| hints.join("; ")),
+        model: parts.model.note(),
+    };
+    answer::fit(&mut outcome);
+    outcome
+}
+
+/// What is to be remembered of it.
+fn exchange(inquiry: &Inquiry, outcome: &Outcome) -> Exchange {
+    let plan = inquiry.course(|course| Arc::clone(&course.plan));
+    let delegated = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let StepKind::Delegate { app, request } = &step.kind else { return None };
+            let result = outcome.results.iter().find(|result| result.step == step.id)?;
+            let text = result.value.as_str()?;
+            Some((app.clone(), request.clone(), text.to_owned()))
+        })
+        .collect();
+    Exchange {
+        user: inquiry.user.clone(),
+        session: inquiry.session.clone(),
+        query: inquiry.text.clone(),
+        answer: outcome.answer.clone(),
+        apps: !plan.steps.is_empty(),
+        delegated,
+    }
+}
