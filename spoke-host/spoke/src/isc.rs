@@ -26,6 +26,7 @@ pub(crate) struct Wanted {
 
 /// Asks, and waits for the hub's answer: it may have to ask a person first.
 pub(crate) async fn ask(job: &Job, wanted: Wanted) -> Result<Value, Failure> {
+    job.count_request()?;
     if wanted.app == "memory" {
         return recall(job, wanted).await;
     }

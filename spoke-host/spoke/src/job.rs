@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bus::client::Bus;
 use bus::id::{SpokeAddr, WorkId};
 use bus::message::profile::Profile;
-use bus::message::task::Token;
+use bus::message::task::{Failure, FailureCode, Token};
 use bus::subject::{Op, Service, Subject};
 use tokio::sync::Semaphore;
 
@@ -41,11 +41,12 @@ pub(crate) struct Job {
     pub(crate) id: WorkId,
     pub(crate) deadline: Instant,
     model_calls: AtomicU32,
+    requests: AtomicU32,
 }
 
 impl Job {
     pub(crate) fn new(spoke: Arc<Spoke>, id: WorkId, deadline: Instant) -> Self {
-        Self { spoke, id, deadline, model_calls: AtomicU32::new(0) }
+        Self { spoke, id, deadline, model_calls: AtomicU32::new(0), requests: AtomicU32::new(0) }
     }
 
     /// Time until the deadline.
@@ -61,6 +62,16 @@ impl Job {
     /// Turns of the model so far.
     pub(crate) fn model_calls(&self) -> u32 {
         self.model_calls.load(Ordering::Relaxed)
+    }
+
+    /// One more request to another app or to memory, unless the task has made all it may.
+    pub(crate) fn count_request(&self) -> Result<(), Failure> {
+        let most = self.spoke.profile.limits.requests;
+        if self.requests.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        let words = format!("{} asked for more than the {most} things that a task may ask for", self.spoke.profile.app);
+        Err(Failure::new(FailureCode::Budget, words))
     }
 
     /// Hands a piece of the answer on. A piece that is lost is in the whole answer all the same.

@@ -1,0 +1,12 @@
+//! Real spokes on a real broker, started by the real host; the tests play the hub and the model.
+//!
+//! Answers: does a spoke do what it is told, and does everybody learn at once what became of it?
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod hub;
+mod strangers;
+
+mod apps;
+mod life;
+mod model;
