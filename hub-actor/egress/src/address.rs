@@ -113,10 +113,20 @@ mod tests {
 
     #[test]
     fn ordinary_addresses_are_public() {
-        for text in ["1.1.1.1", "8.8.8.8", "140.82.121.4", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.1"] {
+        for text in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "140.82.121.4",
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.15.0.1",
+            "172.32.0.1",
+        ] {
             check(text, None);
         }
-        for text in ["2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001:82a::200e", "2620:fe::fe"] {
+        for text in
+            ["2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001:82a::200e", "2620:fe::fe"]
+        {
             check(text, None);
         }
     }
@@ -143,8 +153,8 @@ mod tests {
         check("fec0::1", Some("private"));
         check("ff02::1", Some("multicast"));
         check("2001:db8::1", Some("documentation"));
-        check("3fff:1::1", Some("reserved"));
-        check("3fff:0:1::1", Some("documentation"));
+        check("3fff:1::1", Some("documentation"));
+        check("3fff:1000::1", None);
         check("4000::1", Some("reserved"));
         check("5f00::1", Some("reserved"));
     }

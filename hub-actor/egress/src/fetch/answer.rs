@@ -1,0 +1,177 @@
+//! An answer, read within its limits.
+//!
+//! Answers: what comes next of the body?
+//! Never: holds more of it than one piece; passes a credential on that the server sent back.
+//! Carries: I-15, I-16.
+
+use std::error::Error;
+
+use bus::message::egress::{CHUNK, WebError, WebFailure};
+use bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
+use tokio::time::{Instant, timeout_at};
+
+use crate::header;
+use crate::limit::Limits;
+use crate::redact::Blanker;
+use crate::url_rule::{Permitted, Target};
+
+/// The head of an answer, and its body to be read.
+pub struct Answer {
+    /// As the server said.
+    pub status: u16,
+    /// Where it came from.
+    pub permitted: Permitted,
+    /// Without those that an app does not get to see.
+    pub headers: Vec<(String, String)>,
+    /// The rest.
+    pub body: Body,
+}
+
+/// A body under way.
+pub struct Body {
+    response: reqwest::Response,
+    host: Target,
+    blanker: Blanker,
+    deadline: Instant,
+    limits: Limits,
+    /// A stream of events may be silent for as long as the whole may take.
+    patient: bool,
+    taken: u64,
+    left: Bytes,
+    ended: bool,
+}
+
+impl Answer {
+    pub(super) fn new(
+        response: reqwest::Response,
+        permitted: Permitted,
+        blanker: Blanker,
+        deadline: Instant,
+        limits: Limits,
+    ) -> Result<Self, WebFailure> {
+        let size: usize =
+            response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if limits.head_bytes < size {
+            return Err(too_large(format!(
+                "the answer's headers are larger than {} bytes",
+                limits.head_bytes
+            )));
+        }
+        let patient = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let headers = header::of_answer(response.headers())
+            .into_iter()
+            .map(|(name, value)| (name, blanker.text(&value)))
+            .collect();
+        Ok(Self {
+            status: response.status().as_u16(),
+            headers,
+            body: Body {
+                response,
+                host: permitted.host.clone(),
+                blanker,
+                deadline,
+                limits,
+                patient,
+                taken: 0,
+                left: Bytes::new(),
+                ended: false,
+            },
+            permitted,
+        })
+    }
+}
+
+impl Body {
+    /// The next piece, of at most [`CHUNK`] bytes; `None` when it is complete.
+    ///
+    /// # Errors
+    /// If it breaks off, is too slow or too large.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, WebFailure> {
+        loop {
+            if !self.left.is_empty() {
+                return Ok(Some(self.left.split_to(CHUNK.min(self.left.len()))));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let idle = Instant::now() + self.limits.idle;
+            let by = if self.patient { self.deadline } else { self.deadline.min(idle) };
+            let piece = timeout_at(by, self.response.chunk())
+                .await
+                .map_err(|_| {
+                    WebFailure::new(WebError::Timeout, format!("{} did not send the rest in time", self.host))
+                })?
+                .map_err(|error| of_error(&error, &self.host))?;
+            match piece {
+                None => {
+                    self.ended = true;
+                    self.left = self.blanker.rest();
+                }
+                Some(piece) => {
+                    self.taken = self.taken.saturating_add(piece.len() as u64);
+                    if self.limits.body_bytes < self.taken {
+                        let limit = self.limits.body_bytes;
+                        return Err(too_large(format!(
+                            "the answer is larger than {limit} bytes, decompressed"
+                        )));
+                    }
+                    self.left = self.blanker.next(piece);
+                }
+            }
+        }
+    }
+
+    /// All of it, if it is not larger than that.
+    ///
+    /// # Errors
+    /// As [`Body::next`], and if it is larger.
+    pub async fn whole(mut self, most: usize) -> Result<Vec<u8>, WebFailure> {
+        let mut whole = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if most < whole.len() + piece.len() {
+                return Err(too_large(format!("the answer is larger than {most} bytes")));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
+    }
+}
+
+fn too_large(detail: String) -> WebFailure {
+    WebFailure::new(WebError::TooLarge, detail)
+}
+
+/// What the client says, sorted. Its own text may hold the URL, so it goes to the log without, and not to the app.
+pub(super) fn of_error(error: &reqwest::Error, host: &Target) -> WebFailure {
+    let mut tls = None;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+            tls = Some(found.to_string());
+        }
+        // The TLS error sits inside an input-output error, which does not name it as its source.
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && let Some(found) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            tls = Some(found.to_string());
+        }
+        source = cause.source();
+    }
+    let (code, detail) = if let Some(tls) = tls {
+        (WebError::Tls, format!("no TLS with {host}: {tls}"))
+    } else if error.is_timeout() {
+        (WebError::Timeout, format!("{host} did not answer in time"))
+    } else if error.is_connect() {
+        (WebError::Connect, format!("no connection to {host}"))
+    } else if error.is_decode() || error.is_body() {
+        (WebError::Cut, format!("the answer of {host} broke off, or is not compressed as it says"))
+    } else {
+        (WebError::Nonsense, format!("{host} ended the connection, or does not speak HTTP"))
+    };
+    tracing::debug!(%host, ?code, cause = ?error.source(), "failed");
+    WebFailure::new(code, detail)
+}
