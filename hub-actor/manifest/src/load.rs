@@ -213,7 +213,12 @@ impl Reader<'_> {
         }
         let mut credentials = BTreeMap::new();
         for (name, credential) in raw.credentials {
-            let hosts = credential.hosts.iter().map(|host| self.host(host)).collect::<Result<_, _>>()?;
+            // An address with its port, as under `local`, for a service on a private network.
+            let host = |host: &Spanned<String>| match host.get_ref().parse::<std::net::SocketAddr>() {
+                Ok(address) => Ok(address.to_string()),
+                Err(_) => self.host(host),
+            };
+            let hosts = credential.hosts.iter().map(host).collect::<Result<_, _>>()?;
             let kind = match credential.kind {
                 RawCredentialKind::Oauth2 => CredentialKind::Oauth2,
                 RawCredentialKind::ApiKey => CredentialKind::ApiKey,
@@ -444,9 +449,19 @@ impl Reader<'_> {
         };
         Ok(Network {
             domains: raw.domains.iter().map(|domain| self.host(domain)).collect::<Result<_, _>>()?,
-            hosts: raw.hosts.iter().map(|host| self.host(host)).collect::<Result<_, _>>()?,
+            hosts: raw.hosts.iter().map(|host| self.host_and_port(host)).collect::<Result<_, _>>()?,
             local: raw.local.iter().map(local).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// A host, with a port if another than the usual ones is meant.
+    fn host_and_port(&self, host: &Spanned<String>) -> Result<String, ManifestError> {
+        let text = host.get_ref();
+        let port = |port: &str| port.parse::<u16>().ok().filter(|&port| 0 < port);
+        match text.rsplit_once(':').and_then(|(name, number)| Some((host_name(name)?, port(number)?))) {
+            Some((name, port)) => Ok(format!("{name}:{port}")),
+            None => self.host(host),
+        }
     }
 
     fn host(&self, host: &Spanned<String>) -> Result<String, ManifestError> {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Network {
     /// Registrable domains (eTLD+1), with all that is below them. Lower case.
     pub domains: Vec<String>,
-    /// Exact hosts. Lower case.
+    /// Exact hosts, as `name` or `name:port`. Lower case.
     pub hosts: Vec<String>,
     /// Addresses on private networks, each with its port; nothing else private may be reached.
     pub local: Vec<SocketAddr>,
@@ -32,7 +32,7 @@ pub struct CredentialUse {
     pub kind: CredentialKind,
     /// The header that carries it.
     pub header: String,
-    /// Hosts, or domains with all that is below them, that get it. Lower case.
+    /// Hosts, or domains with all that is below them, that get it; or `address:port` of one under `local`. Lower case.
     pub hosts: Vec<String>,
 }
 
