@@ -35,7 +35,7 @@ lint: cargo ## Format, clippy, documentation and tidy, with warnings as errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
-	cargo test --quiet -p system-tests tidy
+	cargo test --quiet -p system-tests --test tidy
 
 bundle: ## Bring nats-server and redis-server only; prints their directory
 	@deploy/bundle.sh

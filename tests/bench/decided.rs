@@ -21,7 +21,7 @@ use bus::secret::Secret;
 use bus::subject::{Leaf, Op, Service, Subject, inbox, pattern};
 use serde_json::{Value, json};
 use system_tests::bundle::workspace;
-use system_tests::core::Core;
+use system_tests::core_process::Core;
 use system_tests::nats::Nats;
 use system_tests::redis::Redis;
 use tokio::sync::oneshot;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use system_tests::bundle::{bundle, workspace};
-use system_tests::core::programs;
+use system_tests::core_process::programs;
 use system_tests::scratch::Scratch;
 
 use crate::sample::rounded;

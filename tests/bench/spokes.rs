@@ -14,7 +14,7 @@ use bus::message::host::{SignRequest, Signed, Spawn, Spawned, Stop};
 use bus::message::profile::{Kind, Profile};
 use bus::subject::{Leaf, Op, Service, Subject, pattern};
 use serde_json::{Value, json};
-use system_tests::core::{Core, programs};
+use system_tests::core_process::{Core, programs};
 use system_tests::nats::Nats;
 
 use crate::decided::limits;

@@ -14,7 +14,7 @@ use bus::message::chat::{
 use bus::secret::Secret;
 use bus::subject::{Op, Service, Subject};
 use serde_json::json;
-use system_tests::core::Core;
+use system_tests::core_process::Core;
 use system_tests::model_server::{Answer, ModelServer, delta, finish};
 use system_tests::nats::Nats;
 use system_tests::program::eventually;

@@ -7,7 +7,7 @@ use bus::id::{AppId, SpokeAddr, SpokeId, WorkId};
 use bus::launch::LlmConfig;
 use bus::message::audit::{Record, What};
 use bus::message::chat::{ChatReply, ChatRequest, Turn};
-use system_tests::core::Core;
+use system_tests::core_process::Core;
 use system_tests::nats::Nats;
 use system_tests::program::eventually;
 

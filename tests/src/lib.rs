@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod bundle;
-pub mod core;
+pub mod core_process;
 pub mod golden;
 pub mod model_server;
 pub mod nats;
