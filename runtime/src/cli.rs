@@ -53,17 +53,20 @@ Examples:
   secgpt case-study 2                      a mail that tries to steal, and what becomes of it
   secgpt doctor                            what this machine can enforce
 
-Settings come from secgpt.toml (here, or in ~/.config/secgpt), then from variables SECGPT_<SECTION>_<KEY>, then
-from --set SECTION.KEY=VALUE. All of them, with what holds if they are absent:
-  [bus]         url (none: the bundled nats-server), credentials, tls_ca, listen (\"127.0.0.1:0\"), tls_cert, tls_key,
-                server (a nats-server to use)
-  [model]       provider (auto | openai | ollama | scripted), base_url, model, api_key_env (\"OPENAI_API_KEY\"),
-                embeddings_model, timeout (\"120s\")
-  [memory]      url (none: the bundled redis-server), ttl (\"30d\"), summary_token_limit (300), server
+Settings come from secgpt.toml (here, or in ~/.config/secgpt), then from variables
+SECGPT_<SECTION>_<KEY>, then from --set SECTION.KEY=VALUE. All of them, with what holds without:
+  [bus]         url (none: the bundled nats-server), credentials, tls_ca,
+                listen (\"127.0.0.1:0\"), tls_cert, tls_key, server (a nats-server to use)
+  [model]       provider (auto | openai | ollama | scripted), base_url, model,
+                api_key_env (\"OPENAI_API_KEY\"), embeddings_model, timeout (\"120s\")
+  [memory]      url (none: the bundled redis-server), ttl (\"30d\"),
+                summary_token_limit (300), server (a redis-server to use)
   [apps]        dirs (data/apps), enabled (all found)
-  [permission]  preset (strict | balanced | locked; balanced), policies, prompt_timeout (\"120s\")
-  [sandbox]     memory_mb (512), cpu_s (60), file_mb (64), data_mb (256), processes (64), open_files (256),
-                task_s (180), model_calls (24), tokens (400000), capacity (256)
+  [permission]  preset (strict | balanced | locked; balanced), policies,
+                prompt_timeout (\"120s\")
+  [sandbox]     memory_mb (512), cpu_s (60), file_mb (64), data_mb (256), processes (64),
+                open_files (256), task_s (180), model_calls (24), tokens (400000),
+                requests, capacity (256)
   [state]       dir (~/.local/state/secgpt)
   [data]        dir (apps, prompts and scripts; beside the program or in the current folder)
 

@@ -114,8 +114,9 @@ fn explain(error: &figment::Error) -> Error {
 
 /// The setting that was probably meant.
 fn nearest(key: &str) -> String {
-    keys()
-        .into_iter()
+    let sections = keys().into_iter().filter_map(|key| Some(key.split_once('.')?.0));
+    let all = if key.contains('.') { keys() } else { sections.collect() };
+    all.into_iter()
         .map(|known| (strsim::damerau_levenshtein(key, known), known))
         .min()
         .filter(|(distance, _)| *distance < 4)

@@ -141,7 +141,20 @@ mod tests {
                 "effect": "read", "category": "collab", "decision": "deny", "by": "policy:unattended", "reason": "It is not in the plan."}],
             "model_calls": {"planner": 1, "spokes": 1}, "prompts": 0, "elapsed_ms": 12, "error": null
         })).unwrap();
-        assert_snapshot!(outcome(&shown, "", Paint::none()), @"");
+        assert_snapshot!(outcome(&shown, "", Paint::none()), @r#"
+        metro_hail: 51.8
+        quick_ride: 57.0[31m
+
+        what each app returned
+          metro_hail  metro_hail.estimate_fare  {"fare":51.8}
+          quick_ride  quick_ride.estimate_fare  the app ended
+
+        refused
+          mail → drive.read  {"name":"a"}
+            It is not in the plan. (nobody was there to ask; use `--consent ask` on a terminal, or `secgpt chat`)
+
+        2 model calls · 0 prompts · 12 ms · session s1
+        "#);
         assert!(
             !outcome(&shown, "metro_hail: 51.8\nquick_ride: 57.0[31m\n", Paint::none()).starts_with("metro")
         );

@@ -40,7 +40,8 @@ pub fn prompt(prompt: &Prompt, paint: Paint) -> String {
         if flow.effect == Effect::Irreversible { paint.warning(&what) } else { paint.dim(&what) },
     );
     for (index, line) in arguments(&flow.args).into_iter().enumerate() {
-        text.push_str(&format!("  {:<10} {line}\n", if index == 0 { "with" } else { "" }));
+        // The bar marks every line as content: a line break in an argument cannot begin a line of ours.
+        text.push_str(&format!("  {:<10} │ {line}\n", if index == 0 { "with" } else { "" }));
     }
     if !flow.labels.is_empty() {
         let labels: Vec<String> = flow.labels.iter().map(|label| clean::line(label, 80)).collect();
@@ -93,7 +94,7 @@ fn arguments(args: &Value) -> Vec<String> {
                         let cut = cut(text);
                         let mut parts = cut.lines();
                         lines.push(format!("{name} = {}", parts.next().unwrap_or_default()));
-                        lines.extend(parts.map(|part| format!("    {part}")));
+                        lines.extend(parts.map(|part| format!("  {part}")));
                     }
                     other => lines.push(format!("{name} = {}", clean::line(&other.to_string(), MAX_TEXT))),
                 }
@@ -151,6 +152,17 @@ mod tests {
             offers: vec![Choice::Once, Choice::Deny],
             limit_ms: 120_000,
         };
-        assert_snapshot!(format!("{}{}", prompt(&asked, Paint::none()), offers(&asked)), @"");
+        assert_snapshot!(format!("{}{}", prompt(&asked, Paint::none()), offers(&asked)), @r#"
+        Permission needed: mail → mail.send   CANNOT BE UNDONE, data goes from app to app
+          with       │ to = ["x@evil.example"]
+                     │ subject = drive
+                     │ body = secret[2J
+                     │   second line
+          data from  user, app:mail, app:drive
+          it says    “harmless[1A Permission needed: none”  (the app's own words)
+          asked      it cannot be undone
+          WARNING    this is not in the plan
+        [o]nce  [d]eny (120 s)
+        "#);
     }
 }

@@ -1,3 +1,5 @@
+//! What `load.rs` promises, each promise a test.
+
 #![allow(clippy::unwrap_used)]
 
 use insta::assert_snapshot;
@@ -32,32 +34,56 @@ fn an_unknown_key_is_named_with_its_file_and_what_is_allowed() {
 
 #[test]
 fn an_unknown_section_is_named() {
-    assert_snapshot!(complaint("[modell]\nmodel = \"x\"\n"), @"");
+    assert_snapshot!(complaint("[modell]\nmodel = \"x\"\n"), @r"
+DIR/secgpt.toml: there is no setting `modell`
+hint: did you mean `model`?; allowed here: bus, model, memory, apps, permission, sandbox, state, data
+");
 }
 
 #[test]
 fn a_value_of_the_wrong_type_is_named() {
-    assert_snapshot!(complaint("[permission]\nprompt_timeout = \"soon\"\n"), @"");
+    assert_snapshot!(complaint("[permission]\nprompt_timeout = \"soon\"\n"), @r#"
+DIR/secgpt.toml: `permission.prompt_timeout`: invalid value string "soon", expected a length of time such as "500ms", "30s", "10m" or "1h", or a number of seconds
+hint: `secgpt --help` shows all settings
+"#);
 }
 
 #[test]
 fn a_preset_that_is_not_there_is_refused() {
-    assert_snapshot!(complaint("[permission]\npreset = \"lax\"\n"), @"");
+    assert_snapshot!(complaint("[permission]\npreset = \"lax\"\n"), @r#"
+permission.preset: there is no preset "lax"
+hint: presets are strict, balanced, locked
+"#);
 }
 
 #[test]
 fn no_number_switches_a_limit_off() {
-    assert_snapshot!(complaint("[sandbox]\nprocesses = 0\n"), @"");
+    assert_snapshot!(complaint("[sandbox]\nprocesses = 0\n"), @r#"
+sandbox.processes is 0, which would let nothing run
+hint: no number means "no limit": leave the key out for the default, or give the limit you want
+"#);
 }
 
 #[test]
 fn text_that_is_not_toml_is_refused_with_its_line() {
-    assert_snapshot!(complaint("[bus]\nurl = \n"), @"");
+    assert_snapshot!(complaint("[bus]\nurl = \n"), @r#"
+DIR/secgpt.toml: TOML parse error at line 2, column 7
+  |
+2 | url = 
+  |       ^
+invalid string
+expected `"`, `'`
+
+hint: `secgpt --help` shows all settings
+"#);
 }
 
 #[test]
 fn a_key_without_its_certificate_is_refused() {
-    assert_snapshot!(complaint("[bus]\ntls_key = \"a\"\n"), @"");
+    assert_snapshot!(complaint("[bus]\ntls_key = \"a\"\n"), @r"
+bus.tls_cert and bus.tls_key belong together; only one is given
+hint: -
+");
 }
 
 #[test]
