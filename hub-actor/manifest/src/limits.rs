@@ -22,5 +22,5 @@ pub const DEFAULT: Limits = Limits {
     // A delegate's loop: each round is a call, and more than this many is a loop that does not end.
     model_calls: 12,
     tokens: 200_000,
-    requests: 32,
+    requests: 100,
 };

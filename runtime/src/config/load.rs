@@ -236,7 +236,7 @@ fn limits(raw: &RawSandbox) -> Result<Limits, Error> {
         task_s: raw.task_s.unwrap_or(bus::limits::TASK.as_secs()),
         model_calls: raw.model_calls.unwrap_or(24),
         tokens: raw.tokens.unwrap_or(400_000),
-        requests: raw.requests.unwrap_or(32),
+        requests: raw.requests.unwrap_or(100),
     };
     let zero = [
         ("memory_mb", limits.memory_mb),

@@ -1,7 +1,8 @@
 //! Natural-language work: the app's own model, its own tools, and requests to other apps.
 //!
 //! Answers: what does the app's model make of this request?
-//! Never: shows the model anything of another app but what the hub let through; runs longer than its rounds.
+//! Never: shows the model anything of another app but what the hub let through; lets the model act, be it by its own
+//! app, without the hub's decision; runs longer than its rounds.
 //! Carries: I-05, I-16.
 
 use bus::id::FunctionName;
@@ -120,7 +121,7 @@ async fn carry_out(job: &Job, made: &ToolCall) -> Result<Value, Failure> {
         .and_then(|(_, function)| FunctionName::parse(function).ok())
         .filter(|function| call::find(&profile.functions, function).is_some());
     match own {
-        Some(function) => call::run(job, &function, args).await,
+        Some(function) => isc::own(job, &function, args).await,
         None => {
             let words = format!(
                 "there is no tool {:?}; your own are named {}__…, and other apps are asked by {REQUEST_APP}",

@@ -1,10 +1,11 @@
-//! Asking for what other apps can do, and for stored data.
+//! Asking for what apps can do, and for stored data.
 //!
-//! Answers: what came of a request to another app?
+//! Answers: what came of a request to another app, or of the own model's wish?
 //! Never: reaches another app itself; the hub decides on every request, and a refusal is an answer like any other.
 //! Carries: I-05.
 
 use bus::client::BusError;
+use bus::id::FunctionName;
 use bus::message::isc::{Probe, Probed, Recall, Request, Response};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service};
@@ -30,22 +31,31 @@ pub(crate) async fn ask(job: &Job, wanted: Wanted) -> Result<Value, Failure> {
     if wanted.app == "memory" {
         return recall(job, wanted).await;
     }
-    let spoke = &job.spoke;
     // Some models write the whole name in both places.
     let function = wanted.functionality.rsplit(['.']).next().unwrap_or_default();
     let functionality = format!("{}.{function}", wanted.app);
     let args = if wanted.arguments.is_null() { json!({}) } else { wanted.arguments };
-    let request =
-        Request { task: job.id.clone(), functionality: functionality.clone(), args, why: wanted.why };
-    let subject = spoke.subject(Service::Isc, Op::REQUEST);
-    let answer: Response =
-        spoke.bus.request(&subject, &request, Some(&job.id), job.left()).await.map_err(failed)?;
-    match answer.result {
+    match request(job, functionality.clone(), args, wanted.why).await {
         Err(failure) if failure.code == FailureCode::Arguments => {
             Err(with_words(job, failure, functionality).await)
         }
         result => result,
     }
+}
+
+/// What the app's own model wants of its own app. What a model was talked into by what it read is decided upon like
+/// any other flow; the hub has this very spoke carry it out if it may be.
+pub(crate) async fn own(job: &Job, function: &FunctionName, args: Value) -> Result<Value, Failure> {
+    job.count_request()?;
+    request(job, format!("{}.{function}", job.spoke.profile.app), args, String::new()).await
+}
+
+async fn request(job: &Job, functionality: String, args: Value, why: String) -> Result<Value, Failure> {
+    let request = Request { task: job.id.clone(), functionality, args, why };
+    let subject = job.spoke.subject(Service::Isc, Op::REQUEST);
+    let answer: Response =
+        job.spoke.bus.request(&subject, &request, Some(&job.id), job.left()).await.map_err(failed)?;
+    answer.result
 }
 
 /// Stored data of the user.
