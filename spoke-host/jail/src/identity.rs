@@ -48,8 +48,14 @@ pub(crate) fn give_up_root(id: UnprivilegedId) -> Result<(), Error> {
     if !is_root() {
         return Ok(());
     }
-    let failed =
-        |what: &'static str| move |errno: nix::errno::Errno| Error::system(Layer::Identity, what, errno);
+    let failed = |what: &'static str| {
+        move |errno: nix::errno::Errno| {
+            Error::system(Layer::Identity, what, errno).with_hint(
+                "root here cannot become another user, as in a user namespace without other ids or a container \
+                 without CAP_SETUID and CAP_SETGID; run the host as an ordinary user instead",
+            )
+        }
+    };
     nix::unistd::setgroups(&[]).map_err(failed("could not drop supplementary groups"))?;
     let gid = Gid::from_raw(id.0);
     nix::unistd::setresgid(gid, gid, gid).map_err(failed("could not change the group id"))?;

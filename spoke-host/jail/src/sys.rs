@@ -330,10 +330,10 @@ pub fn probe(call_to_make: ProbeCall) -> Result<i64> {
             let mut byte = 0_u8;
             let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
             let remote = libc::iovec { iov_base: (&raw const slash).cast_mut().cast(), iov_len: 1 };
+            let (pid, one) = (i64::from(pid), 1_i64);
+            let (to, from) = (&raw const local, &raw const remote);
             // SAFETY: one byte is written to a byte of this frame; the remote address is not ours.
-            call(unsafe {
-                libc::syscall(libc::SYS_process_vm_readv, pid, &raw const local, 1, &raw const remote, 1, 0)
-            })
+            call(unsafe { libc::syscall(libc::SYS_process_vm_readv, pid, to, one, from, one, 0_i64) })
         }
         ProbeCall::StealDescriptor { pid } => {
             let target = pidfd(Pid::from_raw(pid))?;

@@ -127,7 +127,9 @@ pub(super) fn run(with: &Launch, control: Option<&UnixStream>, alive: &OwnedFd, 
 fn jail(with: &Launch, control: Option<&UnixStream>, alive: &OwnedFd, null: &File) -> Result<AppEnd, Error> {
     step::take(STEPS, with)?;
     let program = Program::find(&with.spec, environment::for_app(&with.spec.env)?)?;
-    let started = program::start(&program, &with.spec.limits, control, null)?;
+    // Init, and the launcher where it had to enter the user namespace itself.
+    let others = if with.keeps_root.get() { 1 } else { 2 };
+    let started = program::start(&program, &with.spec.limits, others, control, null)?;
     AppEvent::Started.tell(control);
 
     let end = watch(with, &started, alive);

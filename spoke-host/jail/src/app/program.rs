@@ -41,6 +41,8 @@ pub(super) struct Started {
 /// What the steps of the program work on.
 struct Becoming {
     limits: AppLimits,
+    /// Processes of the jail that count against the same user in the same namespace.
+    others: u64,
     report: UnixStream,
 }
 
@@ -55,8 +57,6 @@ enum NotRun {
 /// The word that comes with the listener; no answer of [`NotRun`] begins with it.
 const FILTERED: u8 = b'f';
 
-/// Launcher and init count against the same user where the launcher is in the user namespace too.
-const OTHERS: u64 = 2;
 /// Loading a program from a slow disk takes a while; longer is a failure.
 const TO_START: Duration = Duration::from_secs(30);
 
@@ -69,7 +69,7 @@ const STEPS: &[Step<Becoming>] = &[
     Step {
         layer: Layer::Limits,
         what: "the app's limits",
-        act: |with| limits::apply_app(&with.limits, OTHERS),
+        act: |with| limits::apply_app(&with.limits, with.others),
     },
     Step {
         layer: Layer::Seccomp,
@@ -86,13 +86,14 @@ pub(super) fn steps() -> Vec<(Layer, &'static str)> {
 pub(super) fn start(
     program: &Program,
     limits: &AppLimits,
+    others: u64,
     control: Option<&UnixStream>,
     null: &File,
 ) -> Result<Started, Error> {
     let failed = |error: std::io::Error| Error::system(Layer::Command, "could not start the program", error);
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     ours.set_read_timeout(Some(TO_START)).map_err(failed)?;
-    let becoming = Becoming { limits: limits.clone(), report: theirs };
+    let becoming = Becoming { limits: limits.clone(), others, report: theirs };
     // Moved, so that this process does not keep the other end open.
     let pid = sys::fork(move || {
         let answer = match become_program(program, &becoming) {

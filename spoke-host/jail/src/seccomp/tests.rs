@@ -1,3 +1,5 @@
+//! What `seccomp.rs` promises, each promise a test.
+
 use super::{Filter, call_name, call_number};
 
 #[test]

@@ -63,8 +63,9 @@ fn an_app_speaks_over_its_standard_descriptors() {
         let mut running = Running::new(command);
         assert_eq!(running.next_line(), r#"{"event":"started"}"#);
         running.say("hello\n");
-        let line: serde_json::Value = serde_json::from_str(&running.next_line()).unwrap();
-        assert_eq!(line["detail"], "hello");
+        // What the program says and what the jail says of it come on two ways.
+        let lines = [running.next_line(), running.next_line()];
+        assert!(lines.iter().any(|line| line.contains(r#""detail":"hello""#)), "{lines:?}");
     }
 }
 
@@ -136,9 +137,7 @@ fn closing_the_control_channel_ends_the_app() {
 #[test]
 fn a_confined_spoke_ends_with_its_host() {
     for user in users() {
-        let scene = Scene::new(user);
         // A shell in the place of the host, that starts a spoke and is killed.
-        let mut command = scene.command(&[]);
         let probe = crate::scene::probe().display().to_string();
         let script = format!("env -i {probe} spoke sleep ms=30000 <&3 & echo $!; wait");
         let mut shell = std::process::Command::new("/bin/sh");
@@ -146,11 +145,7 @@ fn a_confined_spoke_ends_with_its_host() {
             .args(["-c", &format!("exec 3</dev/null; {script}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        drop(command.stdin(Stdio::null()));
-        if user == crate::scene::User::Ordinary && nix::unistd::Uid::effective().is_root() {
-            use std::os::unix::process::CommandExt;
-            shell.uid(47_011).gid(47_011);
-        }
+        crate::scene::become_user(&mut shell, user);
         shell.stderr(Stdio::piped());
         let mut running = Running::new(shell);
         let spoke: u32 = running.next_line().parse().unwrap();

@@ -80,9 +80,7 @@ impl Scene {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if self.user == User::Ordinary && nix::unistd::Uid::effective().is_root() {
-            command.uid(ORDINARY_ID).gid(ORDINARY_ID);
-        }
+        become_user(&mut command, self.user);
         command
     }
 
@@ -123,6 +121,13 @@ impl Scene {
             control_fd: None,
             parent: None,
         }
+    }
+}
+
+/// Has a command run as a user.
+pub fn become_user(command: &mut Command, user: User) {
+    if user == User::Ordinary && nix::unistd::Uid::effective().is_root() {
+        command.uid(ORDINARY_ID).gid(ORDINARY_ID);
     }
 }
 

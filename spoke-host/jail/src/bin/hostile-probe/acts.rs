@@ -78,6 +78,11 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
         let output = Command::new("/bin/sh").args(["-c", "echo ran"]).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }),
+    ("become", |_| {
+        // Does not come back where it works.
+        nix::unistd::execv(c"/bin/true", &[c"true"])?;
+        Ok("impossible".to_owned())
+    }),
     ("fork", |_| probe(ProbeCall::Fork).map(done).map_err(Error::from)),
     ("forks", |to| {
         let wanted: u32 = to.number("count")?;
@@ -197,12 +202,12 @@ pub(crate) const ACTS: &[(&str, Act)] = &[
     ("raise-limit", |_| probe(ProbeCall::RaiseOpenFiles).map(done).map_err(Error::from)),
     ("executable-memory", |_| probe(ProbeCall::ExecutableMemory).map(done).map_err(Error::from)),
     // The machine.
-    ("memory", |to| memory(to.number("mb")?)),
+    ("memory", |to| memory(to.number("mb")?).map(|blocks| format!("{} MiB", blocks.len()))),
     ("hold-memory", |to| {
-        // In steps that no single limit stops, and held so that somebody can look.
-        let grown = memory(to.number("mb")?)?;
-        std::thread::sleep(Duration::from_secs(5));
-        Ok(grown)
+        // Longer than anybody needs to look.
+        let blocks = memory(to.number("mb")?)?;
+        std::thread::sleep(Duration::from_secs(10));
+        Ok(format!("{} MiB", blocks.len()))
     }),
     ("fill", fill),
     ("files", |to| {
@@ -281,7 +286,7 @@ fn setuid(to: &Targets) -> Outcome {
 }
 
 /// Takes and touches memory.
-fn memory(mb: usize) -> Outcome {
+fn memory(mb: usize) -> Result<Vec<Vec<u8>>, Error> {
     const MIB: usize = 1024 * 1024;
     let mut blocks: Vec<Vec<u8>> = Vec::new();
     for taken in 0..mb {
@@ -292,7 +297,7 @@ fn memory(mb: usize) -> Outcome {
         block.resize(MIB, 1);
         blocks.push(block);
     }
-    Ok(format!("{} MiB", blocks.len()))
+    Ok(blocks)
 }
 
 /// Writes files of `file_mb` until `mb` are written, and keeps them while it waits to be noticed.

@@ -11,6 +11,7 @@
 //! hostile-probe spoke <act> [key=value …]  confines itself as a spoke first
 //! hostile-probe app <spec>                 the launcher of an app jail, as `jail::app::start_with` calls it
 //! hostile-probe jailed <spec>              starts an app jail as a spoke does; prints its output and events
+//! hostile-probe explain                    the layers in order, as the README has them
 //! hostile-probe doctor                     what this machine can enforce
 //! hostile-probe report spoke|app <pid>     what the kernel says of a process, and what is missing
 //! ```
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
         Some("app") => return app(arguments.get(1)),
         Some("jailed") => return jailed(arguments.get(1)),
         Some("report") => return report(&arguments),
+        Some("explain") => {
+            explain(Role::Spoke);
+            println!("---");
+            explain(Role::App);
+            return ExitCode::SUCCESS;
+        }
         Some("doctor") => {
             for feature in jail::probe::features() {
                 say(&serde_json::json!(feature));
@@ -181,5 +188,11 @@ fn report(arguments: &[String]) -> ExitCode {
             eprintln!("{} ({})", error.line(), error.hint().unwrap_or("no hint"));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn explain(role: Role) {
+    for (at, (layer, what)) in jail::explain(role).iter().enumerate() {
+        println!("{}. *{layer}* — {what}", at + 1);
     }
 }
