@@ -2,7 +2,7 @@
 //!
 //! Answers: how is a decision, a start, a stop or a kill recorded?
 //! Never: lets a flow proceed whose decision could not be recorded.
-//! Carries: I-13.
+//! Carries: I-08.
 
 use bus::client::{Bus, BusError};
 use bus::id::{SpokeAddr, UserId, WorkId};

@@ -9,6 +9,7 @@ use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::Incoming;
 use bus::id::{HostId, UserId};
 use bus::message::host::{Exited, HostReport, SignRequest, Signed, Spawned};
+use bus::message::log::Lines;
 use bus::message::task::{Done, Ready, Token};
 use bus::message::user::{Accepted, Admin, AdminReply, CancelQuery, Consent, Query};
 use bus::subject::{Op, Service, Subject, pattern};
@@ -18,6 +19,7 @@ use crate::admin;
 use crate::isc;
 use crate::mailbox::LIMIT;
 use crate::parts::Parts;
+use crate::permission::label::printable;
 use crate::session::Desk;
 use crate::spokes::{HostSaid, SpokeSaid};
 
@@ -62,6 +64,7 @@ impl Subscriptions {
 
 async fn requests(mut inbound: Inbound, parts: Parts) {
     while let Some(incoming) = inbound.next().await {
+        parts.service.request();
         isc::heard(&parts, incoming);
     }
 }
@@ -86,8 +89,8 @@ async fn spoke_said(bus: &Bus, service: Service, op: Op, incoming: &Incoming) ->
             bus.body::<Done>(incoming).await.map(|done| SpokeSaid::Done(done, size))
         }
         (Service::Log, Op::LINE) => {
-            let line: String = String::from_utf8_lossy(&incoming.payload).chars().take(1000).collect();
-            Some(SpokeSaid::Line(crate::permission::label::printable(&line, 1000)))
+            let lines = bus.body::<Lines>(incoming).await?.lines;
+            Some(SpokeSaid::Lines(lines.iter().map(|line| printable(line, 1000)).collect()))
         }
         _ => {
             bus.drop_message(&incoming.subject.to_string(), "this service has no such operation").await;
@@ -143,6 +146,7 @@ async fn users(mut inbound: Inbound, parts: Parts, desk: Desk) {
         let Subject::UserOut { user, op } = incoming.subject.clone() else { continue };
         // Each on its own, so that one slow answer keeps no other user waiting.
         let (parts, desk) = (parts.clone(), desk.clone());
+        parts.service.query();
         match op {
             Op::QUERY => _ = actix::spawn(async move { query(&parts, &desk, user, &incoming).await }),
             Op::ADMIN => _ = actix::spawn(async move { admin(&parts, &desk, user, &incoming).await }),

@@ -3,7 +3,7 @@
 //! Answers: what came of each step?
 //! Never: does what is not in the plan; lets one step's failure, refusal or words stop an independent one; hands on
 //! a result that does not fit its schema.
-//! Carries: I-05, I-11, I-12, I-17.
+//! Carries: I-05, I-11, I-18, I-17.
 //!
 //! It has no mailbox: nobody but the session that runs it ever speaks to it, and it ends with its future.
 

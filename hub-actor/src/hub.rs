@@ -2,19 +2,18 @@
 //!
 //! Answers: in which order do they start and stop?
 //! Never: works with settings that it does not understand, or without the grants that users gave.
-//! Carries: I-05, I-12.
+//! Carries: I-05, I-18.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::service::Service;
 use bus::client::{Bus, BusError};
 use bus::id::AppId;
 use bus::identity::{IdentityError, Signer};
 use bus::launch::{Child, HubConfig, LaunchError};
 use bus::subject::Auditor;
-use manifest::ManifestError;
+use manifest::{AppKind, ManifestError};
 
 use crate::dispatch::{self, Subscriptions};
 use crate::grants_store::{GrantsError, GrantsStore};
@@ -27,7 +26,7 @@ use crate::permission::grant::{Grant, Grants};
 use crate::permission::policy::{NoSuchPreset, Policy, Preset};
 use crate::planner::actor::Planner;
 use crate::registry::Catalogue;
-use crate::service;
+use crate::service::Listed;
 use crate::session::Desk;
 use crate::spokes::book::Offer;
 use crate::spokes::{Spokes, empty, empty_offer};
@@ -42,7 +41,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub struct Hub {
     parts: Parts,
     desk: Desk,
-    _service: Service,
 }
 
 /// Why the hub does not start.
@@ -72,9 +70,6 @@ pub enum StartError {
     /// The grants cannot be read.
     #[error(transparent)]
     Grants(#[from] GrantsError),
-    /// The micro service did not start.
-    #[error("cannot answer as a micro service")]
-    Service(#[source] async_nats::Error),
 }
 
 impl StartError {
@@ -88,7 +83,7 @@ impl StartError {
             }
             Self::Memory(_) => "see `url` under [memory] in the configuration",
             Self::Grants(_) => "the NATS server needs JetStream, and a disk that is not full",
-            Self::Instructions(_) | Self::Identity(_) | Self::Service(_) => return None,
+            Self::Instructions(_) | Self::Identity(_) => return None,
         };
         Some(hint.to_owned())
     }
@@ -144,7 +139,7 @@ impl Hub {
                 "the hub starts without conversation memory; it will use it when it is there"
             );
         }
-        let service = service::start(&bus, catalogue.apps().count()).await.map_err(StartError::Service)?;
+        let service = Listed::start(&bus).await?;
         let parts = Parts {
             bus: bus.clone(),
             catalogue,
@@ -155,11 +150,12 @@ impl Hub {
             planner,
             memory,
             model,
+            service,
         };
         let desk = Desk::start(parts.clone());
         subscriptions.dispatch(&parts, &desk);
         actix::spawn(dispatch::watch(bus, parts.spokes.clone()));
-        Ok(Self { parts, desk, _service: service })
+        Ok(Self { parts, desk })
     }
 
     /// Ends every query with a sentence, has every spoke stopped, and sends what is left to send.
@@ -179,7 +175,10 @@ fn report(problems: &[ManifestError]) {
 
 fn offers(catalogue: &Catalogue, config: &HubConfig) -> HashMap<AppId, Offer> {
     let of = |manifest: &manifest::Manifest| {
-        (manifest.app.clone(), Offer { profile: manifest.profile(), pinned: manifest.hash.clone() })
+        // Only a program needs the app's folder on the host; all else is in the profile.
+        let folder = matches!(manifest.kind, AppKind::Stdio { .. });
+        let pinned = if folder { manifest.hash.clone() } else { String::new() };
+        (manifest.app.clone(), Offer { profile: manifest.profile(), pinned })
     };
     let mut offers: HashMap<AppId, Offer> = catalogue.apps().map(of).collect();
     offers.insert(empty(), empty_offer(config.limits));

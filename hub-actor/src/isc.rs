@@ -3,7 +3,7 @@
 //! Answers: who asks whom for what, and what does the one who asks get?
 //! Never: lets anything pass that the permission actor has not allowed, or that does not fit its schema; takes who
 //! asks from anything but the subject; tells an app of another more than the answer.
-//! Carries: I-02, I-05, I-12, I-16.
+//! Carries: I-02, I-05, I-18, I-16.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::executor::work;
 use crate::parts::Parts;
-use crate::permission::actor::Asking;
+use crate::permission::actor::{Asking, Requests};
 use crate::permission::asking;
 use crate::permission::label::Label;
 use crate::spokes::book::{Caller, NotHandled, Unheard};
@@ -94,7 +94,7 @@ async fn answer(
         question,
         inquiry: Arc::clone(&caller.inquiry),
         apps_words: Some(request.why),
-        requests: Some(Arc::clone(&caller.asked)),
+        requests: Some(requests(parts, spoke, caller)),
     };
     parts.permission.permit(asking).await?;
     let call = work::Call {
@@ -164,11 +164,16 @@ async fn stored(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, recall: Recal
         question,
         inquiry: Arc::clone(inquiry),
         apps_words: Some(recall.why),
-        requests: Some(Arc::clone(&caller.asked)),
+        requests: Some(requests(parts, spoke, caller)),
     };
     parts.permission.permit(asking).await?;
     parts.spokes.label(spoke.clone(), labels);
     Ok(value)
+}
+
+fn requests(parts: &Parts, spoke: &SpokeAddr, caller: &Caller) -> Requests {
+    let most = parts.catalogue.app(&spoke.app).map_or(0, |manifest| manifest.limits.requests);
+    Requests { made: Arc::clone(&caller.asked), most }
 }
 
 async fn refuse(parts: &Parts, incoming: &Incoming, unheard: Unheard) {

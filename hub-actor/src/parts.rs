@@ -13,6 +13,7 @@ use crate::memory::actor::Memory;
 use crate::permission::actor::Permission;
 use crate::planner::actor::Planner;
 use crate::registry::Catalogue;
+use crate::service::Listed;
 use crate::spokes::Spokes;
 
 /// Handles to all actors, and what never changes. Cheap to clone.
@@ -36,6 +37,8 @@ pub struct Parts {
     pub memory: Memory,
     /// The model that answered last.
     pub model: Model,
+    /// The hub as a micro service.
+    pub service: Listed,
 }
 
 /// The model that answered last, as the gateway named it.

@@ -1,20 +1,40 @@
 //! The hub as a NATS micro service (ADR-32).
 //!
-//! Answers: is the hub there, and which version is it, for whoever asks with the ordinary `nats` command line?
-//! Never: offers an endpoint; the hub is spoken to on its own subjects only.
+//! Answers: is the hub there, and how much is it asked, for whoever looks with the ordinary `nats` command line?
+//! Never: tells what was asked.
 
-use async_nats::service::{Service, ServiceExt};
-use bus::client::Bus;
+use std::time::Duration;
 
-/// Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` for as long as what it returns is kept.
-///
-/// # Errors
-/// If the connection is closed.
-pub async fn start(bus: &Bus, apps: usize) -> Result<Service, async_nats::Error> {
-    bus.nats()
-        .service_builder()
-        .description("secgpt hub: plans queries, carries plans out, permits every flow")
-        .metadata([("apps".to_owned(), apps.to_string())].into_iter().collect())
-        .start("secgpt-hub", env!("CARGO_PKG_VERSION"))
-        .await
+use bus::client::{Bus, BusError};
+use bus::service::Service;
+use bus::subject::{Service as To, pattern};
+
+/// The hub's entry in the list. Cheap to clone.
+#[derive(Clone)]
+pub struct Listed(Service);
+
+const QUERIES: usize = 0;
+const REQUESTS: usize = 1;
+
+impl Listed {
+    /// Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` from now on.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn start(bus: &Bus) -> Result<Self, BusError> {
+        let about = "plans queries, carries plans out, permits every flow";
+        let spokes = pattern::every_spoke_to(To::Isc);
+        let endpoints = [("users", pattern::EVERY_USER_OUT), ("spokes", spokes.as_str())];
+        Ok(Self(Service::start(bus, "secgpt-hub", about, &endpoints).await?))
+    }
+
+    /// Counts what a user asks. The time is not counted: a person or a model may have a part in it.
+    pub fn query(&self) {
+        self.0.note(QUERIES, Duration::ZERO, None);
+    }
+
+    /// Counts what a spoke asks.
+    pub fn request(&self) {
+        self.0.note(REQUESTS, Duration::ZERO, None);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Answers: is this query worked on, by whom, and what became of it?
 //! Never: works on two queries of one conversation at once; leaves an accepted query without an end.
-//! Carries: I-12, I-16.
+//! Carries: I-18, I-16.
 
 pub mod conduct;
 
@@ -218,6 +218,9 @@ impl DeskActor {
         actix::spawn(async move {
             let refused = conduct::conduct(&parts, &inquiry, refused, to_cut).await;
             parts.permission.query_ended(inquiry.id.clone());
+            if inquiry.private {
+                parts.spokes.query_over(inquiry.id.clone());
+            }
             drop(say);
             desk.ended(End {
                 user: inquiry.user.clone(),

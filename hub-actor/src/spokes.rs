@@ -3,14 +3,15 @@
 //! Answers: who does this task, and how did it end?
 //! Never: gives work to a spoke that is not both ready and vouched for; waits without a deadline; decides
 //! whether a flow is permitted.
-//! Carries: I-09, I-11, I-12, I-16.
+//! Carries: I-19, I-11, I-18, I-16.
 
 pub mod book;
 mod bucket;
 mod placement;
 pub mod task;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
@@ -19,6 +20,7 @@ use bus::client::Bus;
 use bus::id::{AppId, HostId, SessionId, SpokeAddr, UserId, WorkId};
 use bus::identity::Signer;
 use bus::limits::{HEARTBEAT, PROMPT_REPLY, SPAWN, SPOKE_CREDENTIAL};
+use bus::message::egress::SpokeUser;
 use bus::message::host::{Exited, HostReport, SignRequest, Spawned, Stop};
 use bus::message::profile::{Kind, Limits, Profile};
 use bus::message::task::{Cancel, Done, Failure, FailureCode, Token};
@@ -57,15 +59,19 @@ pub fn empty_offer(limits: Limits) -> Offer {
 pub struct Spokes {
     address: Addr<SpokesActor>,
     bus: Bus,
+    /// Apps with a way out to the web: the egress-gateway must know for whom they work.
+    outward: Arc<HashSet<AppId>>,
 }
 
 impl Spokes {
     /// Starts the actor. `offers` are the apps that can be started; `signer` signs for their spokes.
     #[must_use]
     pub fn start(bus: &Bus, offers: HashMap<AppId, Offer>, signer: Signer) -> Self {
+        let outward = offers.values().filter(|offer| offer.profile.network);
+        let outward = Arc::new(outward.map(|offer| offer.profile.app.clone()).collect());
         let actor =
             SpokesActor { book: Book::new(offers), bus: bus.clone(), audit: Audit::new(bus.clone()), signer };
-        Self { address: start(actor), bus: bus.clone() }
+        Self { address: start(actor), bus: bus.clone(), outward }
     }
 
     /// A spoke for this need: one that is there, or a new one.
@@ -115,6 +121,11 @@ impl Spokes {
     /// A process is about to be given data from these sources.
     pub fn label(&self, spoke: SpokeAddr, labels: Labels) {
         self.tell(Message::Label(spoke, labels));
+    }
+
+    /// A private query is over: its spokes go.
+    pub fn query_over(&self, query: WorkId) {
+        self.tell(Message::QueryOver(query));
     }
 
     /// A conversation is over: its spokes go.
@@ -186,8 +197,8 @@ pub enum SpokeSaid {
     Token(Token),
     /// A task has ended; with the size of the message, bytes.
     Done(Done, usize),
-    /// A line for the log.
-    Line(String),
+    /// Lines for the log.
+    Lines(Vec<String>),
 }
 
 enum Message {
@@ -199,6 +210,7 @@ enum Message {
     Caller(SpokeAddr, WorkId, oneshot::Sender<Result<Caller, Unheard>>),
     Probing(SpokeAddr, oneshot::Sender<Result<(), NotHandled>>),
     Label(SpokeAddr, Labels),
+    QueryOver(WorkId),
     SessionOver(UserId, SessionId),
     BusLost,
     BusBack,
@@ -245,6 +257,7 @@ impl Handler<Message> for SpokesActor {
             Message::Caller(spoke, task, back) => _ = back.send(self.book.caller(&spoke, &task, now)),
             Message::Probing(spoke, back) => _ = back.send(self.book.probing(&spoke, now)),
             Message::Label(spoke, labels) => self.book.label(&spoke, &labels),
+            Message::QueryOver(query) => self.book.query_over(&query),
             Message::SessionOver(user, session) => self.book.session_over(&user, &session),
             Message::BusLost => self.book.bus_lost(),
             Message::BusBack => self.book.bus_back(now),
@@ -297,10 +310,10 @@ impl SpokesActor {
             SpokeSaid::Ready => (Op::READY, self.book.ready(spoke, now)),
             SpokeSaid::Token(token) => (Op::TOKEN, self.book.token(spoke, &token.task, token.text, now)),
             SpokeSaid::Done(done, size) => (Op::DONE, self.book.done(spoke, done, size, now)),
-            SpokeSaid::Line(line) => {
+            SpokeSaid::Lines(lines) => {
                 let heard = self.book.line(spoke, now);
                 if heard.is_ok() {
-                    tracing::info!(%spoke, line, "a spoke notes");
+                    lines.iter().for_each(|line| tracing::info!(%spoke, line, "an app writes"));
                 }
                 (Op::LINE, heard)
             }
@@ -325,6 +338,10 @@ impl SpokesActor {
                 }
                 Effect::Cancel(spoke, task) => {
                     self.send(Subject::SpokeIn { spoke, leaf: Leaf::Cancel }, Cancel { task }, None);
+                }
+                Effect::Forget(spoke) => {
+                    let subject = Subject::HubOut { service: Service::Egress, op: Op::RULES };
+                    self.send(subject, SpokeUser { spoke, user: None }, None);
                 }
                 Effect::Started(user, spoke, detail) => self.audit.started(&user, &spoke, detail),
                 Effect::Stopped(spoke, how) => self.audit.stopped(None, &spoke, how),

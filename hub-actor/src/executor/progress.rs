@@ -2,7 +2,7 @@
 //!
 //! Answers: what is to be done next, now that this has happened?
 //! Never: lets the end of one step, good or bad, keep an independent one from running; lets a step end twice.
-//! Carries: I-12, I-17.
+//! Carries: I-18, I-17.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

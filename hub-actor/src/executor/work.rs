@@ -59,7 +59,7 @@ pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> Resu
         inquiry: Some(Arc::clone(inquiry)),
         step,
         app: functionality.app.clone(),
-        by: same.map_or_else(|| shared_or_fresh(inquiry), By::Same),
+        by: same.map_or_else(|| shared(inquiry), By::Same),
         depth,
         labels,
         stream: false,
@@ -102,7 +102,7 @@ pub async fn delegate(
         inquiry: Some(Arc::clone(inquiry)),
         step: Some(step),
         app: app.clone(),
-        by: shared_or_fresh(inquiry),
+        by: shared(inquiry),
         depth: 0,
         labels,
         stream: false,
@@ -182,7 +182,6 @@ fn task_limit(limits: &Limits) -> Duration {
     Duration::from_secs(limits.task_s).min(TASK)
 }
 
-/// Private mode: a spoke without prior context.
-fn shared_or_fresh(inquiry: &Inquiry) -> By {
-    if inquiry.private { By::Fresh } else { By::Shared }
+fn shared(inquiry: &Inquiry) -> By {
+    if inquiry.private { By::Private } else { By::Shared }
 }

@@ -2,7 +2,7 @@
 //!
 //! Answers: may this flow proceed? Asks the user where [`super::decide`] says so.
 //! Never: decides by a rule of its own; lets a flow proceed that is not recorded; waits for a person for ever.
-//! Carries: I-05, I-06, I-07, I-13.
+//! Carries: I-05, I-06, I-07, I-08.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,10 +27,6 @@ use crate::grants_store::GrantsStore;
 use crate::inquiry::Inquiry;
 use crate::mailbox::{self, Unanswered, ask, hand, tell};
 
-/// Requests that one task may make to other apps without a grant that covers them: enough for a long piece of
-/// work, and an end to a loop. What a standing grant covers does not count; the spoke's rate holds that.
-pub const REQUESTS: u32 = 32;
-
 /// The handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Permission {
@@ -47,8 +43,17 @@ pub struct Asking {
     pub inquiry: Arc<Inquiry>,
     /// Why an app asks, in its own words.
     pub apps_words: Option<String>,
-    /// Requests that the app's task has made; none for the plan's own flows.
-    pub requests: Option<Arc<AtomicU32>>,
+    /// The requests of the app's task; none for the plan's own flows.
+    pub requests: Option<Requests>,
+}
+
+/// Requests of a task, and how many it may make.
+pub struct Requests {
+    /// Made so far, those aside that a standing grant covered: nobody is bothered by them, and the spoke's rate
+    /// holds them.
+    pub made: Arc<AtomicU32>,
+    /// By the app's manifest.
+    pub most: u32,
 }
 
 impl Permission {
@@ -189,9 +194,9 @@ impl PermissionActor {
         let by_grant = matches!(&decision, Decision::Allow { by, .. } if by.starts_with("grant:"));
         if let Some(requests) = requests
             && !by_grant
-            && REQUESTS <= requests.fetch_add(1, Ordering::Relaxed)
+            && requests.most <= requests.made.fetch_add(1, Ordering::Relaxed)
         {
-            let reason = format!("The app's task has made {REQUESTS} requests already.");
+            let reason = format!("The app's task has made {} requests, the most it may.", requests.most);
             _ = answer.send(question.flow_with(Verdict::Deny, "limit:requests", &reason));
             return;
         }

@@ -2,7 +2,7 @@
 //!
 //! Answers: what is the outcome of this query?
 //! Never: ends without an outcome; takes longer than its deadline; shows the planner what apps said.
-//! Carries: I-12, I-17.
+//! Carries: I-18, I-17.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,7 @@ async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -
     let composer = parts.spokes.place(Need {
         user: inquiry.user.clone(),
         session: inquiry.session.clone(),
+        query: None,
         app: empty(),
         fresh: true,
     });

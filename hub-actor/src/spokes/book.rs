@@ -2,8 +2,8 @@
 //!
 //! Answers: what follows from this message of a host or a spoke?
 //! Never: speaks on the bus or reads a clock; what is to be done comes out as [`Effect`]s.
-//! Carries: I-09 (a spoke is signed for once, for the host that was asked), I-11 (work only for a spoke that is
-//! vouched for), I-12 (a task ends exactly once).
+//! Carries: I-19 (a spoke is signed for once, for the host that was asked), I-11 (work only for a spoke that is
+//! vouched for), I-18 (a task ends exactly once).
 
 mod work;
 
@@ -50,6 +50,8 @@ pub struct Need {
     pub user: UserId,
     /// In which conversation.
     pub session: SessionId,
+    /// For this query only: private mode, a spoke without prior context.
+    pub query: Option<WorkId>,
     /// Which app.
     pub app: AppId,
     /// A new process that nobody else gets?
@@ -72,6 +74,8 @@ pub enum Effect {
     Started(UserId, SpokeAddr, String),
     /// Record how it ended.
     Stopped(SpokeAddr, String),
+    /// Tell the egress-gateway that it works for nobody any more.
+    Forget(SpokeAddr),
     /// Record for what it was killed.
     Killed(SpokeAddr, String),
 }
@@ -127,6 +131,7 @@ struct Attempt {
 struct Live {
     user: UserId,
     session: SessionId,
+    query: Option<WorkId>,
     host: HostId,
     fresh: bool,
     labels: Labels,
@@ -388,6 +393,7 @@ impl Book {
         let live = Live {
             user: need.user.clone(),
             session: need.session.clone(),
+            query: need.query.clone(),
             host: attempt.host,
             fresh: need.fresh,
             labels: Labels::default(),
@@ -442,6 +448,9 @@ impl Book {
     /// Forgets a spoke; what it works on fails.
     fn remove(&mut self, spoke: &SpokeAddr, failure: &Failure) {
         let Some(live) = self.live.remove(spoke) else { return };
+        if self.has_way_out(&spoke.app) {
+            self.effects.push(Effect::Forget(spoke.clone()));
+        }
         self.shared.retain(|_, shared| shared != spoke);
         self.hold(&live.host, -1);
         for task in live.tasks {
@@ -539,23 +548,25 @@ impl Book {
 
     /// A conversation is over: its spokes go.
     pub fn session_over(&mut self, user: &UserId, session: &SessionId) {
-        let spokes: Vec<SpokeAddr> = self
-            .live
-            .iter()
-            .filter(|(_, live)| &live.user == user && &live.session == session)
-            .map(|(spoke, _)| spoke.clone())
-            .collect();
+        self.stop_those("the session is over", |live| &live.user == user && &live.session == session);
+    }
+
+    /// A private query is over: its spokes go.
+    pub fn query_over(&mut self, query: &WorkId) {
+        self.stop_those("the private query is over", |live| live.query.as_ref() == Some(query));
+    }
+
+    fn stop_those(&mut self, why: &str, which: impl Fn(&Live) -> bool) {
+        let spokes: Vec<SpokeAddr> =
+            self.live.iter().filter(|(_, live)| which(live)).map(|(spoke, _)| spoke.clone()).collect();
         for spoke in spokes {
-            self.stop(&spoke, "the session is over");
+            self.stop(&spoke, why);
         }
     }
 
     /// Everything goes.
     pub fn stop_all(&mut self) {
-        let spokes: Vec<SpokeAddr> = self.live.keys().cloned().collect();
-        for spoke in spokes {
-            self.stop(&spoke, "secgpt is stopping");
-        }
+        self.stop_those("secgpt is stopping", |_| true);
         let wants: Vec<u64> = self.wanted.keys().copied().collect();
         for want in wants {
             self.give_up(want, "secgpt is stopping");
@@ -575,6 +586,11 @@ impl Book {
             .collect();
         hosts.sort();
         hosts
+    }
+
+    /// Does the app have a way out to the web?
+    fn has_way_out(&self, app: &AppId) -> bool {
+        self.offers.get(app).is_some_and(|offer| offer.profile.network)
     }
 
     /// Spokes alive.

@@ -2,7 +2,7 @@
 //!
 //! Answers: what came of this work?
 //! Never: lets a task run without a clock of the hub's own, or a fresh spoke outlive its one task.
-//! Carries: I-11, I-12, I-16.
+//! Carries: I-11, I-18, I-16.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bus::id::{AppId, SessionId, SpokeAddr, StepId, UserId, WorkId};
 use bus::limits::PROMPT_REPLY;
 use bus::message::chat::{Budget, BudgetSet};
+use bus::message::egress::{SpokeUser, SpokeUserSet};
 use bus::message::task::{Failure, FailureCode, Task, Work};
 use bus::subject::{Leaf, Op, Service, Subject};
 use tokio::sync::oneshot;
@@ -56,6 +57,8 @@ pub struct Job {
 pub enum By {
     /// The session's own of that app, started if there is none.
     Shared,
+    /// The query's own of that app, started if there is none: private mode.
+    Private,
     /// A new process, stopped afterwards.
     Fresh,
     /// This one, which is fresh: stopped afterwards.
@@ -96,16 +99,21 @@ impl Spokes {
 
     async fn begin_and_wait(&self, job: Job) -> Result<Ended, Failure> {
         let started = Instant::now();
-        let mut again = matches!(job.by, By::Shared);
+        let mut again = matches!(job.by, By::Shared | By::Private);
         loop {
             let need = Need {
                 user: job.user.clone(),
                 session: job.session.clone(),
+                query: job
+                    .inquiry
+                    .as_ref()
+                    .filter(|_| job.by == By::Private)
+                    .map(|inquiry| inquiry.id.clone()),
                 app: job.app.clone(),
                 fresh: job.by == By::Fresh,
             };
             let (spoke, fresh) = match &job.by {
-                By::Shared | By::Fresh => (self.place(need).await?, job.by == By::Fresh),
+                By::Shared | By::Private | By::Fresh => (self.place(need).await?, job.by == By::Fresh),
                 By::Waiting(spoke) => (spoke.clone(), true),
                 By::Same(spoke) => (spoke.clone(), false),
             };
@@ -113,6 +121,9 @@ impl Spokes {
             let task = WorkId::fresh();
             if let Some(spends) = &job.spends {
                 self.announce(&spoke, &task, spends, job.limit).await?;
+            }
+            if self.outward.contains(&job.app) {
+                self.introduce(&spoke, &job.user).await;
             }
             let (end, ended) = oneshot::channel();
             let begin = Begin {
@@ -162,6 +173,17 @@ impl Spokes {
                     Err(Failure::new(FailureCode::Timeout, detail))
                 }
             };
+        }
+    }
+
+    /// Tells the egress-gateway for whom a spoke works. Without that its requests carry no credential, which the
+    /// gateway says when one is missing; so this does not stop the task.
+    async fn introduce(&self, spoke: &SpokeAddr, user: &UserId) {
+        let subject = Subject::HubOut { service: Service::Egress, op: Op::RULES };
+        let message = SpokeUser { spoke: spoke.clone(), user: Some(user.clone()) };
+        let set: Result<SpokeUserSet, _> = self.bus.request(&subject, &message, None, PROMPT_REPLY).await;
+        if let Err(error) = set {
+            tracing::warn!(%spoke, %error, "the egress-gateway does not know for whom a spoke works");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Answers: may this task begin, who asks for it, and how did it end?
 //! Never: lets a task end twice, or a spoke speak for another's task.
-//! Carries: I-02, I-12, I-16.
+//! Carries: I-02, I-18, I-16.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
