@@ -7,7 +7,8 @@
 use std::error::Error;
 
 use bus::message::egress::{CHUNK, WebError, WebFailure};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use reqwest::header::CONTENT_TYPE;
 use tokio::time::{Instant, timeout_at};
 
@@ -39,8 +40,14 @@ pub struct Body {
     patient: bool,
     taken: u64,
     left: Bytes,
+    /// The server sends no more.
+    over: bool,
+    /// And what was held back is out too.
     ended: bool,
 }
+
+/// Pieces up to this size wait for others that are there already, bytes.
+const SMALL: usize = CHUNK / 4;
 
 impl Answer {
     pub(super) fn new(
@@ -78,6 +85,7 @@ impl Answer {
                 patient,
                 taken: 0,
                 left: Bytes::new(),
+                over: false,
                 ended: false,
             },
             permitted,
@@ -98,6 +106,11 @@ impl Body {
             if self.ended {
                 return Ok(None);
             }
+            if self.over {
+                self.ended = true;
+                self.left = self.blanker.rest();
+                continue;
+            }
             let idle = Instant::now() + self.limits.idle;
             let by = if self.patient { self.deadline } else { self.deadline.min(idle) };
             let piece = timeout_at(by, self.response.chunk())
@@ -107,21 +120,45 @@ impl Body {
                 })?
                 .map_err(|error| of_error(&error, &self.host))?;
             match piece {
-                None => {
-                    self.ended = true;
-                    self.left = self.blanker.rest();
-                }
+                None => self.over = true,
                 Some(piece) => {
-                    self.taken = self.taken.saturating_add(piece.len() as u64);
-                    if self.limits.body_bytes < self.taken {
-                        let limit = self.limits.body_bytes;
-                        return Err(too_large(format!(
-                            "the answer is larger than {limit} bytes, decompressed"
-                        )));
-                    }
+                    let piece = self.with_what_is_there(piece)?;
                     self.left = self.blanker.next(piece);
                 }
             }
+        }
+    }
+
+    /// Adds what has come already: a server that sends a byte at a time must not cause a message for each.
+    fn with_what_is_there(&mut self, piece: Bytes) -> Result<Bytes, WebFailure> {
+        self.count(&piece)?;
+        if SMALL < piece.len() {
+            return Ok(piece);
+        }
+        let mut all = BytesMut::from(piece);
+        while all.len() < CHUNK {
+            match self.response.chunk().now_or_never() {
+                None => break,
+                Some(Err(error)) => return Err(of_error(&error, &self.host)),
+                Some(Ok(None)) => {
+                    self.over = true;
+                    break;
+                }
+                Some(Ok(Some(piece))) => {
+                    self.count(&piece)?;
+                    all.extend_from_slice(&piece);
+                }
+            }
+        }
+        Ok(all.freeze())
+    }
+
+    fn count(&mut self, piece: &Bytes) -> Result<(), WebFailure> {
+        self.taken = self.taken.saturating_add(piece.len() as u64);
+        let limit = self.limits.body_bytes;
+        match self.taken <= limit {
+            true => Ok(()),
+            false => Err(too_large(format!("the answer is larger than {limit} bytes, decompressed"))),
         }
     }
 
@@ -147,20 +184,7 @@ fn too_large(detail: String) -> WebFailure {
 
 /// What the client says, sorted. Its own text may hold the URL, so it goes to the log without, and not to the app.
 pub(super) fn of_error(error: &reqwest::Error, host: &Target) -> WebFailure {
-    let mut tls = None;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(found) = cause.downcast_ref::<rustls::Error>() {
-            tls = Some(found.to_string());
-        }
-        // The TLS error sits inside an input-output error, which does not name it as its source.
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && let Some(found) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            tls = Some(found.to_string());
-        }
-        source = cause.source();
-    }
+    let tls = error.source().and_then(tls_error);
     let (code, detail) = if let Some(tls) = tls {
         (WebError::Tls, format!("no TLS with {host}: {tls}"))
     } else if error.is_timeout() {
@@ -174,4 +198,13 @@ pub(super) fn of_error(error: &reqwest::Error, host: &Target) -> WebFailure {
     };
     tracing::debug!(%host, ?code, cause = ?error.source(), "failed");
     WebFailure::new(code, detail)
+}
+
+/// The TLS error among the causes. It may sit inside an input-output error, which does not name it as its source.
+fn tls_error(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(found) = cause.downcast_ref::<rustls::Error>() {
+        return Some(found.to_string());
+    }
+    let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inside.and_then(|inside| tls_error(inside)).or_else(|| tls_error(cause.source()?))
 }
