@@ -74,10 +74,10 @@ impl Supervisor {
     ) -> Result<Self, Error> {
         // A file that a child makes is for nobody else either.
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-        let (ends, ended) = mpsc::channel(16);
+        let (ends, mut ended) = mpsc::channel(16);
         let (model, note) = (choice.model.clone(), choice.note.clone());
         let mut parts = Parts::new(config, &state, choice, ends).await?;
-        let running = match parts.start_all(told).await {
+        let running = match parts.start_all(&mut ended, told).await {
             Ok(running) => running,
             Err((error, running)) => {
                 stop_all(running).await;

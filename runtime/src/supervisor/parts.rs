@@ -114,7 +114,11 @@ impl Parts {
     ///
     /// # Errors
     /// With what was started before, for it to be stopped.
-    pub async fn start_all(&mut self, told: impl Fn(&str)) -> Result<Vec<Running>, (Error, Vec<Running>)> {
+    pub async fn start_all(
+        &mut self,
+        ended: &mut mpsc::Receiver<&'static str>,
+        told: impl Fn(&str),
+    ) -> Result<Vec<Running>, (Error, Vec<Running>)> {
         let mut running = Vec::new();
         if let Err(error) = self.start_model().await {
             return Err((error, running));
@@ -129,7 +133,11 @@ impl Parts {
             {
                 return Err((error, running));
             }
-            match self.start(name).await {
+            let started = tokio::select! {
+                started = self.start(name) => started,
+                Some(gone) = ended.recv() => Err(went(gone, &running)),
+            };
+            match started {
                 Ok(part) => running.push(part),
                 Err(error) => return Err((error, running)),
             }
@@ -294,6 +302,15 @@ impl Parts {
             bus.audit(op, record).await;
         }
     }
+}
+
+/// A part ended while others were still being started.
+fn went(gone: &str, running: &[Running]) -> Error {
+    let (how, words) = match running.iter().find(|part| part.name == gone) {
+        Some(part) => (part.how(), part.last_words()),
+        None => ("ended".to_owned(), String::new()),
+    };
+    Error::failed(format!("{gone} ended during the start: {how}")).hint(format!("its last words: {words}"))
 }
 
 /// The settings of a host of spokes on this machine.
