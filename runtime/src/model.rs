@@ -71,7 +71,15 @@ pub struct Model {
 /// # Errors
 /// If a script does not load or contradicts its own examples, or the address is not free.
 pub async fn serve(config: ModelConfig) -> Result<Model, ModelError> {
-    let script = Script::load(&config.scripts)?;
+    // Reading and checking takes a tenth of a second, in which the caller may start other things.
+    let folder = config.scripts.clone();
+    let loaded = tokio::task::spawn_blocking(move || Script::load(&folder)).await;
+    let lost = |error: tokio::task::JoinError| ScriptError {
+        file: config.scripts.clone(),
+        line: 0,
+        why: error.to_string(),
+    };
+    let script = loaded.map_err(lost)??;
     let failed = |source| ModelError::Listen { addr: config.listen, source };
     let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(failed)?;
     let addr = listener.local_addr().map_err(failed)?;
