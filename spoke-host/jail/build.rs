@@ -38,6 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("there is no system call policy for {other}").into()),
     };
 
+    // A policy that is wrong on the other architecture does not build here either.
+    let other = match arch {
+        Arch::X86_64 => (Arch::Aarch64, TargetArch::aarch64),
+        Arch::Aarch64 => (Arch::X86_64, TargetArch::x86_64),
+    };
     let mut out = String::new();
     let mut names = BTreeMap::new();
     for (file, constant, report) in [("spoke", "SPOKE", RET_TRAP), ("app", "APP", RET_USER_NOTIF)] {
@@ -46,6 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let policy =
             Policy::parse(&std::fs::read_to_string(&path)?).map_err(|what| format!("{path}: {what}"))?;
         emit(&mut out, constant, &policy, arch, target, report).map_err(|what| format!("{path}: {what}"))?;
+        emit(&mut String::new(), constant, &policy, other.0, other.1, report)
+            .map_err(|what| format!("{path}: {what}"))?;
         for name in every_name(&policy, arch) {
             names.insert(call_number(&name, target)?, name);
         }

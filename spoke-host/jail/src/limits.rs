@@ -9,6 +9,9 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
+/// Too small for a core file, and the one value at which the kernel does not hand the memory to a core
+/// handler either: 0 would not stop that.
+pub(crate) const NO_CORE: u64 = 1;
 
 /// What a spoke may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ pub fn apply_spoke(limits: &SpokeLimits) -> Result<(), Error> {
         set(resource, value.min(hard), hard)?;
     }
     // No core file, from the first moment and for every child.
-    set(Resource::RLIMIT_CORE, 0, 0)
+    lower(Resource::RLIMIT_CORE, NO_CORE)
 }
 
 /// Makes a spoke's limits final.
@@ -116,14 +119,14 @@ pub(crate) fn raise_to_hard() -> Result<(), Error> {
         let (_, hard) = current(resource)?;
         set(resource, hard, hard)?;
     }
-    set(Resource::RLIMIT_CORE, 0, 0)
+    lower(Resource::RLIMIT_CORE, NO_CORE)
 }
 
 /// Puts an app's limits in force, in the process that becomes the app. `others` is how many
 /// processes of the jail itself count against the same user.
 pub(crate) fn apply_app(limits: &AppLimits, others: u64) -> Result<(), Error> {
     let memory = limits.memory_mb.saturating_mul(MIB);
-    lower(Resource::RLIMIT_CORE, 0)?;
+    lower(Resource::RLIMIT_CORE, NO_CORE)?;
     // The soft limit ends the process with a signal that names the reason; the hard one follows for
     // those that ignore it.
     let (_, hard) = current(Resource::RLIMIT_CPU)?;

@@ -8,6 +8,7 @@ mod read;
 
 use crate::descriptors::Kind;
 use crate::error::{Error, Layer};
+use crate::limits::NO_CORE;
 use crate::seccomp::Filter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -152,7 +153,8 @@ impl Report {
     fn limited(&self, role: Role) -> bool {
         let is = |name: &str, wanted: u64| self.hard_limits.get(name) == Some(&Some(wanted));
         let finite = |name: &str| matches!(self.hard_limits.get(name), Some(Some(_)));
-        is("Max core file size", 0)
+        // Inherited as 0 it cannot be raised to the better value.
+        (is("Max core file size", NO_CORE) || is("Max core file size", 0))
             && finite("Max cpu time")
             && finite("Max open files")
             && match role {

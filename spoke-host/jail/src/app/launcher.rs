@@ -53,6 +53,11 @@ const STEPS: &[Step<Launch>] = &[
 /// What remains for the launcher once init is made.
 const AFTERWARDS: &[Step<Launch>] = &[
     Step {
+        layer: Layer::Capabilities,
+        what: "the launcher, too, gives up what the user namespace gave it",
+        act: |with| if with.keeps_root.get() { Ok(()) } else { privileges::drop_capabilities() },
+    },
+    Step {
         layer: Layer::Identity,
         what: "the launcher, too, gives up root",
         act: |with| identity::give_up_root(with.spec.id),

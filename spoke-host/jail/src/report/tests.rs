@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// A spoke as it has to be.
 fn spoke() -> Report {
     let limits = [
-        ("Max core file size", Some(0)),
+        ("Max core file size", Some(1)),
         ("Max cpu time", Some(300)),
         ("Max open files", Some(64)),
         ("Max file size", Some(0)),

@@ -61,11 +61,9 @@ fn an_app_speaks_over_its_standard_descriptors() {
         let mut command = scene.jailed_command(&scene.spec(&["/app/probe", "echo"]));
         command.stdin(Stdio::piped());
         let mut running = Running::new(command);
-        assert_eq!(running.next_line(), r#"{"event":"started"}"#);
+        running.started();
         running.say("hello\n");
-        // What the program says and what the jail says of it come on two ways.
-        let lines = [running.next_line(), running.next_line()];
-        assert!(lines.iter().any(|line| line.contains(r#""detail":"hello""#)), "{lines:?}");
+        running.lines_until(|line| line.contains(r#""detail":"hello""#));
     }
 }
 
@@ -75,12 +73,11 @@ fn what_an_app_leaves_running_ends_with_it() {
         let scene = Scene::new(user);
         let spec = scene.spec(&["/bin/sh", "-c", "/app/probe leave-a-child; exec /app/probe sleep ms=700"]);
         let mut running = Running::new(scene.jailed_command(&spec));
-        assert_eq!(running.next_line(), r#"{"event":"started"}"#);
+        running.started();
         // Launcher, init, program and the one it left.
         until("the child runs", || 4 <= below(running.pid()).len());
         let all = below(running.pid());
-        let lines: Vec<String> = (0..3).map(|_| running.next_line()).collect();
-        assert!(lines.iter().any(|line| ended(line) == Some(AppEnd::Exited { code: 0 })), "{lines:?}");
+        running.lines_until(|line| ended(line) == Some(AppEnd::Exited { code: 0 }));
         until("everything ended", || !all.iter().any(|pid| alive(*pid)));
     }
 }
@@ -91,7 +88,7 @@ fn nothing_is_left_when_the_spoke_is_killed() {
         let scene = Scene::new(user);
         let spec = scene.spec(&["/bin/sh", "-c", "/app/probe leave-a-child; exec /app/probe sleep ms=30000"]);
         let mut running = Running::new(scene.jailed_command(&spec));
-        assert_eq!(running.next_line(), r#"{"event":"started"}"#);
+        running.started();
         until("the child runs", || 4 <= below(running.pid()).len());
         let all = below(running.pid());
         running.child.kill().unwrap();
@@ -106,7 +103,7 @@ fn nothing_is_left_when_the_launcher_or_init_is_killed() {
             let scene = Scene::new(user);
             let spec = scene.spec(&["/app/probe", "sleep", "ms=30000"]);
             let mut running = Running::new(scene.jailed_command(&spec));
-            assert_eq!(running.next_line(), r#"{"event":"started"}"#);
+            running.started();
             let launcher = *below(running.pid()).first().unwrap();
             let all = below(running.pid());
             let pid = if victim == 0 { launcher } else { *below(launcher).first().unwrap() };

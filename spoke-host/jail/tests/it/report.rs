@@ -35,7 +35,7 @@ fn the_kernel_reports_every_layer_of_an_app() {
         let scene = Scene::new(user);
         let spec = scene.spec(&["/app/probe", "sleep", "ms=30000"]);
         let mut running = Running::new(scene.jailed_command(&spec));
-        assert_eq!(running.next_line(), r#"{"event":"started"}"#);
+        running.started();
         let (report, missing) = read(&scene, "app", running.pid());
         assert!(missing.is_empty(), "{user:?}: {missing:?} {report:#?}");
         assert_eq!(report.interfaces, ["lo"]);

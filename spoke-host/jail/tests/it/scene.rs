@@ -8,7 +8,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Who runs the processes under test.
@@ -138,14 +137,21 @@ fn set_mode(path: &Path, mode: u32) {
 /// The probe at a place that everybody can reach: a build folder may lie in a closed home.
 pub fn probe() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    static COPIES: AtomicU32 = AtomicU32::new(0);
     PLACE.get_or_init(|| {
-        let number = COPIES.fetch_add(1, Ordering::SeqCst);
-        let name = format!("jail-it-probe-{}-{number}", std::process::id());
+        let built = Path::new(env!("CARGO_BIN_EXE_hostile-probe"));
+        let mut list = Command::new(built);
+        list.arg("list").stdout(Stdio::null());
+        become_user(&mut list, User::Ordinary);
+        if list.status().is_ok_and(|status| status.success()) {
+            return built.to_owned();
+        }
+        // Always at the same place, so that runs leave one behind and not many.
+        let name = format!("jail-it-probe-{}", nix::unistd::getuid());
         let place = std::env::temp_dir().join(name);
-        // Removed by name from then on: the tests of one run end together.
-        std::fs::copy(env!("CARGO_BIN_EXE_hostile-probe"), &place).unwrap();
-        set_mode(&place, 0o755);
+        let new = place.with_extension(std::process::id().to_string());
+        std::fs::copy(built, &new).unwrap();
+        set_mode(&new, 0o755);
+        std::fs::rename(new, &place).unwrap();
         place
     })
 }
@@ -311,6 +317,26 @@ impl Running {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until the app runs; what it says itself may come before.
+    #[track_caller]
+    pub fn started(&mut self) {
+        self.lines_until(|line| line == r#"{"event":"started"}"#);
+    }
+
+    /// Lines up to the one that is looked for.
+    #[track_caller]
+    pub fn lines_until(&mut self, found: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.next_line();
+            assert!(!line.is_empty(), "it ended after {lines:#?}");
+            lines.push(line);
+            if lines.last().is_some_and(|line| found(line)) {
+                return lines;
+            }
+        }
     }
 
     pub fn next_line(&mut self) -> String {
