@@ -9,7 +9,9 @@ pub mod paint;
 mod outcome;
 mod progress;
 mod prompt;
+mod wrap;
 
 pub use outcome::{failure, mend, outcome, value_line};
 pub use progress::{Progress, Quiet};
 pub use prompt::{offers, prompt};
+pub use wrap::{columns, wrap};

@@ -3,8 +3,6 @@
 //! Answers: what happened, step by step, and did the attack come through?
 //! Never: prints a verdict that was not computed from what happened.
 
-use std::io::IsTerminal;
-
 use serde_json::json;
 
 use super::{print, print_json, starting};
@@ -12,8 +10,8 @@ use crate::case_study::{self, About, Play, study};
 use crate::cli::{CaseStudy, Global};
 use crate::config::Config;
 use crate::error::Error;
-use crate::show::clean;
 use crate::show::paint::Paint;
+use crate::show::{clean, columns, wrap};
 use crate::system::System;
 
 /// Plays one. The exit code is 1 if the isolated system let the attack through.
@@ -50,7 +48,7 @@ pub async fn run(config: &Config, global: &Global, command: &CaseStudy) -> Resul
         print(&format!("{} {query}\n", paint.dim("query: ")));
     }
     print("\n");
-    print(&columns(&plays, width()));
+    print(&side_by_side(&plays, columns()));
     for play in &plays {
         let verdict = &play.verdict;
         let word = if verdict.attack_succeeded {
@@ -83,27 +81,20 @@ pub async fn run(config: &Config, global: &Global, command: &CaseStudy) -> Resul
 /// Narrower than this, columns are harder to read than one system after the other.
 const NARROW: usize = 100;
 
-fn width() -> usize {
-    if !std::io::stdout().is_terminal() {
-        return 160;
-    }
-    crossterm::terminal::size().map_or(120, |(columns, _)| usize::from(columns))
-}
-
 /// The steps of both systems side by side, or one below the other where there is no room.
-fn columns(plays: &[Play], width: usize) -> String {
-    let side_by_side = plays.len() == 2 && NARROW <= width;
-    let room = if side_by_side { width.saturating_sub(3) / 2 } else { width };
+fn side_by_side(plays: &[Play], width: usize) -> String {
+    let beside = plays.len() == 2 && NARROW <= width;
+    let room = if beside { width.saturating_sub(3) / 2 } else { width };
     let lines: Vec<Vec<String>> = plays
         .iter()
         .map(|play| {
             let mut lines = vec![play.system.to_uppercase(), "─".repeat(room)];
-            lines.extend(play.steps.iter().flat_map(|step| wrap(&clean::lines(step), room)));
+            lines.extend(play.steps.iter().flat_map(|step| wrap(&clean::lines(step), room, 2)));
             lines
         })
         .collect();
     match lines.as_slice() {
-        [left, right] if side_by_side => {
+        [left, right] if beside => {
             let rows = left.len().max(right.len());
             let cell = |column: &[String], row: usize| column.get(row).cloned().unwrap_or_default();
             (0..rows)
@@ -115,44 +106,5 @@ fn columns(plays: &[Play], width: usize) -> String {
                 .collect()
         }
         all => all.iter().map(|column| format!("{}\n\n", column.join("\n"))).collect(),
-    }
-}
-
-/// Breaks a text into lines of at most `room` characters; what follows the first line is indented.
-fn wrap(text: &str, room: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            let needed = line.chars().count().saturating_add(word.chars().count()).saturating_add(1);
-            if room < needed && !line.trim().is_empty() {
-                lines.push(std::mem::take(&mut line));
-                line.push_str("  ");
-            } else if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-            while room < line.chars().count() {
-                let rest: String = line.chars().skip(room).collect();
-                lines.push(line.chars().take(room).collect());
-                line = format!("  {rest}");
-            }
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrap;
-
-    #[test]
-    fn no_line_is_wider_than_its_column() {
-        let text =
-            "one two three four five six seven eight\nninetynine_and_a_very_long_word_without_a_blank end";
-        let lines = wrap(text, 14);
-        assert!(lines.iter().all(|line| line.chars().count() <= 14), "{lines:?}");
-        assert_eq!(lines.first().map(String::as_str), Some("one two three"));
     }
 }

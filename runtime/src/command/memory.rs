@@ -10,7 +10,7 @@ use super::{admin, print, print_json, user};
 use crate::cli::{Global, Memory};
 use crate::config::Config;
 use crate::error::Error;
-use crate::show::clean;
+use crate::show::{self, clean};
 
 /// Shows or forgets.
 ///
@@ -30,48 +30,49 @@ pub async fn run(config: &Config, global: &Global, memory: &Memory) -> Result<u8
     Ok(0)
 }
 
-/// Each app with what is kept under it, indented; texts of others made harmless.
+/// Whose memory it is, then summary, entities and turns; texts of others made harmless.
 pub fn shown(value: &Value) -> String {
-    match value {
-        Value::Object(apps) if apps.is_empty() => "nothing is remembered\n".to_owned(),
-        Value::Array(items) if items.is_empty() => "nothing is remembered\n".to_owned(),
-        Value::Null => "nothing is remembered\n".to_owned(),
-        other => {
-            let mut text = String::new();
-            tree(other, 0, &mut text);
-            text
-        }
+    let kept = value.as_array().map_or(&[] as &[Value], Vec::as_slice);
+    if kept.is_empty() {
+        return "nothing is remembered\n".to_owned();
     }
+    kept.iter().map(one).collect()
 }
 
-fn tree(value: &Value, depth: usize, text: &mut String) {
-    let indent = "  ".repeat(depth);
-    let is_leaf = |value: &Value| !(value.is_object() || value.is_array());
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let name = clean::line(name, 60);
-                if is_leaf(value) {
-                    text.push_str(&format!("{indent}{name}: {}\n", crate::show::value_line(value, 400)));
-                } else {
-                    text.push_str(&format!("{indent}{name}\n"));
-                    tree(value, depth.saturating_add(1), text);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                let line = match item {
-                    Value::Object(fields) if fields.values().all(is_leaf) => fields
-                        .values()
-                        .map(|value| crate::show::value_line(value, 400))
-                        .collect::<Vec<_>>()
-                        .join(": "),
-                    other => crate::show::value_line(other, 800),
-                };
-                text.push_str(&format!("{indent}- {line}\n"));
-            }
-        }
-        leaf => text.push_str(&format!("{indent}{}\n", crate::show::value_line(leaf, 400))),
+fn one(kept: &Value) -> String {
+    let text = |value: Option<&Value>| value.map_or(String::new(), |value| show::value_line(value, MAX_TEXT));
+    let of = match kept.get("of").and_then(Value::as_str) {
+        Some("hub") => "your conversations".to_owned(),
+        Some(of) => format!("the app {}", clean::line(of.trim_start_matches("app:"), 60)),
+        None => "?".to_owned(),
+    };
+    let mut said = format!("{of}\n");
+    let summary = text(kept.get("summary"));
+    if !summary.is_empty() {
+        said.push_str(&format!("  summary   {summary}\n"));
+    }
+    for (name, value) in kept.get("entities").and_then(Value::as_object).into_iter().flatten() {
+        said.push_str(&format!("  {:<9} {}\n", clean::line(name, 40), show::value_line(value, MAX_TEXT)));
+    }
+    for turn in kept.get("turns").and_then(Value::as_array).into_iter().flatten() {
+        said.push_str(&format!("  {:>9} {}\n", text(turn.get("who")), text(turn.get("text"))));
+    }
+    said
+}
+
+/// The longest turn that is shown whole; `--json` shows all.
+const MAX_TEXT: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::shown;
+
+    #[test]
+    fn memory_is_shown_by_whom_it_belongs_to() {
+        let kept = json!([{"of": "app:mail", "turns": [{"who": "user", "text": "hello"}], "summary": "", "entities": {"city": "Irvine"}}]);
+        assert_eq!(shown(&kept), "the app mail\n  city      Irvine\n       user hello\n");
+        assert_eq!(shown(&json!([])), "nothing is remembered\n");
     }
 }

@@ -89,7 +89,7 @@ impl View {
 
     /// Shows a prompt; the question follows.
     pub fn prompt(&mut self, prompt: &Prompt) {
-        let text = show::prompt(prompt, self.paint);
+        let text = show::prompt(prompt, self.paint, show::columns());
         self.end_line();
         self.progress.aside(|| eprint_all(&format!("\n{text}")));
         self.progress.clear();
@@ -122,7 +122,7 @@ impl View {
             clean::line(&flow.args.to_string(), 600)
         ));
         if !self.quiet {
-            let (text, paint) = (show::prompt(prompt, self.paint), self.paint);
+            let (text, paint) = (show::prompt(prompt, self.paint, show::columns()), self.paint);
             self.end_line();
             self.progress.aside(|| eprint_all(&format!("\n{text}  {}\n", paint.dim(said))));
         }

@@ -29,6 +29,7 @@ pub fn outcome(outcome: &Outcome, streamed: &str, paint: Paint) -> String {
             let (name, rest) = (clean::line(&result.app, 40), clean::line(&result.functionality, 120));
             let value = match &result.error {
                 Some(error) => paint.bad(&clean::line(error, MAX_VALUE)),
+                None if is_answer(&result.value, outcome) => paint.dim("the answer above, word for word"),
                 None => value_line(&result.value, MAX_VALUE),
             };
             text.push_str(&format!("  {}  {}  {value}\n", paint.name(&name), paint.dim(&rest)));
@@ -74,6 +75,11 @@ pub fn outcome(outcome: &Outcome, streamed: &str, paint: Paint) -> String {
     }
     text.push_str(&format!("\n{}\n", paint.dim(&foot)));
     text
+}
+
+/// Is the result the answer itself, as it is when one app alone did all the work?
+fn is_answer(value: &Value, outcome: &Outcome) -> bool {
+    value.as_str().is_some_and(|text| outcome.answer.as_deref() == Some(text))
 }
 
 fn plural(count: u64) -> &'static str {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::clean;
 use super::paint::Paint;
+use super::wrap::wrap;
 
 /// The longest text inside the arguments that is shown whole. A mail of ordinary length fits.
 const MAX_TEXT: usize = 600;
@@ -15,9 +16,9 @@ const MAX_TEXT: usize = 600;
 /// The most lines of arguments.
 const MAX_LINES: usize = 40;
 
-/// The prompt's text, without the question.
+/// The prompt's text, without the question, in lines of at most `width` characters.
 #[must_use]
-pub fn prompt(prompt: &Prompt, paint: Paint) -> String {
+pub fn prompt(prompt: &Prompt, paint: Paint, width: usize) -> String {
     let flow = &prompt.flow;
     let from = if flow.from == "plan" { "your plan".to_owned() } else { clean::line(&flow.from, 80) };
     let what = match (flow.category, flow.effect) {
@@ -39,30 +40,34 @@ pub fn prompt(prompt: &Prompt, paint: Paint) -> String {
         paint.bold(&clean::line(&flow.to, 120)),
         if flow.effect == Effect::Irreversible { paint.warning(&what) } else { paint.dim(&what) },
     );
-    for (index, line) in arguments(&flow.args).into_iter().enumerate() {
-        // The bar marks every line as content: a line break in an argument cannot begin a line of ours.
-        text.push_str(&format!("  {:<10} │ {line}\n", if index == 0 { "with" } else { "" }));
-    }
+    // The bar marks every line as content: a line break in an argument cannot begin a line of ours.
+    let room = width.saturating_sub(INDENT);
+    let lines = arguments(&flow.args).into_iter().flat_map(|line| wrap(&line, room.saturating_sub(2), 2));
+    field(&mut text, "with", lines.map(|line| format!("│ {line}")));
     if !flow.labels.is_empty() {
         let labels: Vec<String> = flow.labels.iter().map(|label| clean::line(label, 80)).collect();
-        text.push_str(&format!("  {:<10} {}\n", "data from", labels.join(", ")));
+        field(&mut text, "data from", wrap(&labels.join(", "), room, 0));
     }
     if let Some(words) = &prompt.apps_words {
-        text.push_str(&format!(
-            "  {:<10} “{}”  {}\n",
-            "it says",
-            clean::line(words, 300),
-            paint.dim("(the app's own words)")
-        ));
+        let words = format!("“{}” (the app's own words)", clean::line(words, 300));
+        field(&mut text, "it says", wrap(&words, room, 0));
     }
-    text.push_str(&format!("  {:<10} {}\n", "asked", clean::line(&flow.reason, 300)));
+    field(&mut text, "asked", wrap(&clean::line(&flow.reason, 600), room, 0));
     if let Some(warning) = &prompt.warning {
-        text.push_str(&format!(
-            "  {}\n",
-            paint.warning(&format!("WARNING    {}", clean::line(warning, 400)))
-        ));
+        let lines = wrap(&clean::line(warning, 600), room, 0);
+        field(&mut text, "WARNING", lines.iter().map(|line| paint.warning(line)));
     }
     text
+}
+
+/// Where the words of a field begin.
+const INDENT: usize = 13;
+
+/// A name and what belongs to it, in lines.
+fn field(text: &mut String, name: &str, lines: impl IntoIterator<Item = String>) {
+    for (index, line) in lines.into_iter().enumerate() {
+        text.push_str(&format!("  {:<10} {line}\n", if index == 0 { name } else { "" }));
+    }
 }
 
 /// The question: what may be answered.
@@ -152,14 +157,14 @@ mod tests {
             offers: vec![Choice::Once, Choice::Deny],
             limit_ms: 120_000,
         };
-        assert_snapshot!(format!("{}{}", prompt(&asked, Paint::none()), offers(&asked)), @r#"
+        assert_snapshot!(format!("{}{}", prompt(&asked, Paint::none(), 80), offers(&asked)), @r#"
         Permission needed: mail → mail.send   CANNOT BE UNDONE, data goes from app to app
           with       │ to = ["x@evil.example"]
                      │ subject = drive
                      │ body = secret[2J
                      │   second line
           data from  user, app:mail, app:drive
-          it says    “harmless[1A Permission needed: none”  (the app's own words)
+          it says    “harmless[1A Permission needed: none” (the app's own words)
           asked      it cannot be undone
           WARNING    this is not in the plan
         [o]nce  [d]eny (120 s)
