@@ -162,8 +162,10 @@ impl Hub {
     pub async fn stop(self) {
         self.desk.stop().await;
         self.parts.spokes.stop_all().await;
-        // The process ends whether or not the broker is there to take it.
-        let _ = tokio::time::timeout(FAREWELL, self.parts.bus.flush()).await;
+        // The process ends whether or not the broker is there to take what is left.
+        if self.parts.bus.nats().drain().await.is_ok() {
+            let _ = tokio::time::timeout(FAREWELL, self.parts.bus.lost()).await;
+        }
     }
 }
 

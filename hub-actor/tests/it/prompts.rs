@@ -1,0 +1,125 @@
+//! Who may answer a prompt, with what, and for how long it counts.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bus::message::user::{Admin, Choice, Ending, Happening, Verdict};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::town::{Plot, Town, calls, plain, run};
+
+#[test]
+fn a_write_of_the_plan_asks_and_a_refusal_is_an_outcome_of_its_own() {
+    run(async {
+        let mut town = Town::found(Plot::new(vec![calls(&[("mail.draft", "hello")])], plain())).await;
+        let outcome = town.ann.ask("draft hello").await;
+        assert_eq!((outcome.outcome, outcome.prompts), (Ending::Refused, 1));
+        assert_eq!(outcome.flows[0].by, "user");
+        assert!(outcome.error.unwrap().contains("You refused it."));
+        assert!(town.hosts[0].spawned.borrow().iter().all(|spawn| spawn.spoke.app.as_str() != "mail"));
+    });
+}
+
+#[test]
+fn what_cannot_be_undone_is_never_allowed_for_always() {
+    run(async {
+        let plot = Plot::new(vec![calls(&[("mail.send", "bob@x.example")])], plain());
+        let mut town = Town::found(plot.answering(|_| Some(Choice::Always))).await;
+        let outcome = town.ann.ask("send it to bob@x.example").await;
+        assert_eq!(town.ann.prompts.borrow()[0].offers, [Choice::Once, Choice::Deny]);
+        assert_eq!((outcome.outcome, outcome.flows[0].decision), (Ending::Refused, Verdict::Deny));
+    });
+}
+
+#[test]
+fn always_is_stored_listed_kept_over_a_restart_and_revoked() {
+    run(async {
+        let plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain());
+        let mut town = Town::found(plot.answering(|_| Some(Choice::Always))).await;
+        assert_eq!(town.ann.ask("draft hello").await.outcome, Ending::Answered);
+        assert_eq!(town.ann.ask("draft hello").await.prompts, 0);
+        let grants = town.ann.admin(Admin::Grants).await.unwrap();
+        let id = grants[0]["id"].as_str().unwrap().to_owned();
+        assert_eq!(
+            (&grants[0]["functionality"], &grants[0]["scope"]),
+            (&json!("mail.draft"), &json!("always"))
+        );
+        town.restart_hub().await;
+        assert_eq!(town.ann.ask("draft hello").await.prompts, 0);
+        let bob = Client::join(&town.broker, "bob", Rc::new(|_| None)).await;
+        assert!(bob.admin(Admin::Revoke { grant: id.clone() }).await.is_err());
+        town.ann.admin(Admin::Revoke { grant: id }).await.unwrap();
+        assert_eq!(town.ann.admin(Admin::Grants).await.unwrap(), json!([]));
+        assert_eq!(town.ann.ask("draft hello").await.prompts, 1);
+    });
+}
+
+#[test]
+fn nobody_answers_and_it_counts_as_refused() {
+    run(async {
+        let mut plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain()).answering(|_| None);
+        plot.prompt_timeout = Duration::from_millis(300);
+        let mut town = Town::found(plot).await;
+        let query = town.ann.query("draft hello");
+        let (outcome, happened) = town.ann.ask_with(query).await;
+        assert_eq!((outcome.outcome, outcome.flows[0].by.as_str()), (Ending::Refused, "timeout"));
+        assert!(happened.iter().any(|what| matches!(what, Happening::Waiting { .. })));
+        let late = town.ann.prompts.borrow()[0].id.clone();
+        town.ann.consent(late, Choice::Once).await;
+        town.dropped("no such prompt").await;
+    });
+}
+
+#[test]
+fn another_user_cannot_answer() {
+    run(async {
+        let plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain()).answering(|_| None);
+        let mut town = Town::found(plot).await;
+        let bob = Client::join(&town.broker, "bob", Rc::new(|_| None)).await;
+        let query = town.ann.query("draft hello");
+        town.ann.send(&query).await.unwrap();
+        let prompt = town.ann.next_prompt().await;
+        bob.consent(prompt.id.clone(), Choice::Once).await;
+        town.dropped("no such prompt of this user").await;
+        town.ann.consent(prompt.id.clone(), Choice::Deny).await;
+        town.ann.consent(prompt.id, Choice::Once).await;
+        let (outcome, _) = town.ann.await_end(&query.id).await;
+        assert_eq!(outcome.outcome, Ending::Refused);
+    });
+}
+
+#[test]
+fn a_new_plan_is_told_what_was_refused() {
+    run(async {
+        let plans = vec![calls(&[("mail.draft", "hello")]), json!({"answer": "then not", "steps": []})];
+        let mut town = Town::found(Plot::new(plans, plain())).await;
+        let first = town.ann.query("draft hello");
+        town.ann.ask_with(first.clone()).await;
+        let mut again = town.ann.query("");
+        again.text = "again".into();
+        again.replan_of = Some(first.id);
+        let (outcome, _) = town.ann.ask_with(again).await;
+        assert_eq!(outcome.answer.as_deref(), Some("then not"));
+        let asked = town.gateway.asked.borrow();
+        let said = serde_json::to_string(&asked[1].turns).unwrap();
+        assert!(
+            said.contains("draft hello") && said.contains("Refused:\\n- mail.draft: You refused it."),
+            "{said}"
+        );
+    });
+}
+
+#[test]
+fn under_strict_every_first_use_asks_and_under_locked_it_is_denied() {
+    run(async {
+        for (preset, prompts, ending) in [("strict", 1, Ending::Answered), ("locked", 0, Ending::Refused)] {
+            let functionality = if preset == "strict" { "mail.newest" } else { "mail.draft" };
+            let mut plot = Plot::new(vec![calls(&[(functionality, "x")])], plain());
+            plot.preset = preset;
+            let mut town = Town::found(plot.answering(|_| Some(Choice::Once))).await;
+            let outcome = town.ann.ask("x").await;
+            assert_eq!((outcome.prompts, outcome.outcome), (prompts, ending), "{preset}");
+        }
+    });
+}
