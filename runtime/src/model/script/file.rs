@@ -181,7 +181,37 @@ fn patterns(given: &OneOrMore) -> Result<Vec<Regex>, String> {
         OneOrMore::One(one) => std::slice::from_ref(one),
         OneOrMore::More(more) => more,
     };
-    given.iter().map(|pattern| Regex::new(pattern).map_err(|error| error.to_string())).collect()
+    given.iter().map(|pattern| Regex::new(&latin(pattern)).map_err(|error| error.to_string())).collect()
+}
+
+/// The pattern with `\w`, `\d`, `\s` and `\b` read as of ASCII and Latin letters. The classes of all of Unicode make a
+/// hundred patterns take a second to compile in a debug build, and every test that starts a system waits for them.
+fn latin(pattern: &str) -> String {
+    let (mut plain, mut in_class) = (String::with_capacity(pattern.len()), false);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, in_class) {
+            ('\\', _) => match (letters.next(), in_class) {
+                (Some('w'), true) => plain.push_str("0-9A-Za-z_À-ɏ"),
+                (Some('w'), false) => plain.push_str("[0-9A-Za-z_À-ɏ]"),
+                (Some('d'), true) => plain.push_str("0-9"),
+                (Some('d'), false) => plain.push_str("[0-9]"),
+                (Some('s'), true) => plain.push_str(r" \t\r\n"),
+                (Some('s'), false) => plain.push_str(r"[ \t\r\n]"),
+                (Some('b'), false) => plain.push_str(r"(?-u:\b)"),
+                (other, _) => {
+                    plain.push('\\');
+                    plain.extend(other);
+                }
+            },
+            ('[', false) | (']', true) => {
+                in_class = !in_class;
+                plain.push(letter);
+            }
+            _ => plain.push(letter),
+        }
+    }
+    plain
 }
 
 /// Every example of every fact and rule.

@@ -106,13 +106,14 @@ async fn without_the_key_there_is_no_answer() {
 
 #[tokio::test]
 async fn a_delay_is_kept_and_does_not_hold_up_others() {
-    let model = start(None, Duration::from_millis(200)).await;
+    let delay = Duration::from_millis(500);
+    let model = start(None, delay).await;
     let begun = Instant::now();
-    let (hello, bye) = (asking("Hello"), asking("Bye"));
-    tokio::join!(post(&model, &hello), post(&model, &bye));
+    let hello = asking("Hello");
+    futures_util::future::join_all((0..10).map(|_| post(&model, &hello))).await;
     let took = begun.elapsed();
-    assert!(Duration::from_millis(200) <= took, "{took:?}");
-    assert!(took < Duration::from_millis(400), "{took:?}");
+    // One after the other, ten would take five seconds; far less, however busy the machine.
+    assert!(delay <= took && took < 7 * delay, "{took:?}");
 }
 
 #[tokio::test]
