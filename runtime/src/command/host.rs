@@ -54,7 +54,8 @@ fn enroll(
         (None, None) => "tls://THIS-MACHINE:4222".to_owned(),
     };
     let url = url.unwrap_or(&usual);
-    let command = format!("secgpt host run --url {url} --creds {}", file.display());
+    let ca = if url.starts_with("tls:") { " --tls-ca CA.pem" } else { "" };
+    let command = format!("secgpt host run --url {url} --creds {}{ca}", file.display());
     if global.json {
         print_json(&serde_json::json!({ "host": name, "credentials": file, "command": command }))?;
         return Ok(0);

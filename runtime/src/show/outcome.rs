@@ -74,7 +74,7 @@ pub fn outcome(outcome: &Outcome, streamed: &str, paint: Paint) -> String {
         foot.push_str(&format!(" · {}", clean::line(model, 200)));
     }
     text.push_str(&format!("\n{}\n", paint.dim(&foot)));
-    text
+    text.trim_start_matches('\n').to_owned()
 }
 
 /// Is the result the answer itself, as it is when one app alone did all the work?
