@@ -100,7 +100,7 @@ const V6: &[(Ipv6Addr, u32, &str)] = &[
 ];
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 

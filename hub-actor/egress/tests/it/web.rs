@@ -227,9 +227,11 @@ fn gzip(body: Vec<u8>) -> Vec<Act> {
 
 #[tokio::test]
 async fn a_body_is_bounded_decompressed_or_not() {
-    let server = Server::plain(|seen| match seen.path() {
+    let bomb = zipped(64 << 20);
+    assert!(bomb.len() < 100_000);
+    let server = Server::plain(move |seen| match seen.path() {
         "/zip" => gzip(zipped(100_000)),
-        "/bomb" => gzip(zipped(64 << 20)),
+        "/bomb" => gzip(bomb.clone()),
         "/damaged" => gzip(b"not gzip at all".to_vec()),
         "/cut" => gzip(zipped(100_000)[..50].to_vec()),
         "/endless" => vec![
@@ -238,11 +240,14 @@ async fn a_body_is_bounded_decompressed_or_not() {
         ],
         "/endless-chunks" => vec![
             Act::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
-            Act::Endless(b"5\r\nhello\r\n".repeat(5000), Duration::ZERO),
+            Act::Endless(
+                b"190\r\n".iter().chain(&[b'x'; 400]).chain(b"\r\n").copied().collect::<Vec<u8>>().repeat(50),
+                Duration::ZERO,
+            ),
         ],
         _ => vec![
             Act::Send(b"HTTP/1.1 200 OK\r\n".to_vec()),
-            Act::Endless(b"X-A: 1234567890123456789012345678901234567890\r\n".to_vec(), Duration::ZERO),
+            Act::Endless(b"X-A: 1234567890123456789012345678901234567890\r\n".repeat(500), Duration::ZERO),
         ],
     })
     .await;
