@@ -66,18 +66,13 @@ pub fn rights(role: &Role) -> Rights {
                 pattern::EVERY_USER_IN,
                 pattern::HUB_OUT,
                 "secgpt.audit.hub.*",
-                // Grants live in a JetStream bucket; nobody else has any JetStream subject.
+                // Grants live in a JetStream bucket; nobody else has any JetStream subject. Opening it (three), reading
+                // one, listing, following a long list, writing.
                 "$JS.API.INFO",
                 "$JS.API.STREAM.INFO.KV_secgpt_grants",
                 "$JS.API.STREAM.CREATE.KV_secgpt_grants",
-                "$JS.API.STREAM.MSG.GET.KV_secgpt_grants",
                 "$JS.API.DIRECT.GET.KV_secgpt_grants.>",
-                "$JS.API.DIRECT.GET.KV_secgpt_grants",
-                "$JS.API.CONSUMER.CREATE.KV_secgpt_grants.>",
                 "$JS.API.CONSUMER.CREATE.KV_secgpt_grants",
-                "$JS.API.CONSUMER.DELETE.KV_secgpt_grants.>",
-                "$JS.API.CONSUMER.INFO.KV_secgpt_grants.>",
-                "$JS.ACK.KV_secgpt_grants.>",
                 "$JS.FC.KV_secgpt_grants.>",
                 "$KV.secgpt_grants.>",
             ]),

@@ -140,7 +140,9 @@ async fn within<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 ) -> Result<T, GrantsError> {
     match tokio::time::timeout(DEADLINE, work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(GrantsError { doing, kind: GrantsErrorKind::Refused, source: Some(source.into()) }),
+        Ok(Err(source)) => {
+            Err(GrantsError { doing, kind: GrantsErrorKind::Refused, source: Some(source.into()) })
+        }
         Err(_) => Err(GrantsError { doing, kind: GrantsErrorKind::Timeout, source: None }),
     }
 }

@@ -67,7 +67,8 @@ impl Store {
     /// # Errors
     /// If the address is malformed.
     pub fn open(url: &Secret, ttl: Duration) -> Result<Self, StoreError> {
-        let wrong = |source| StoreError { doing: "open it", kind: StoreErrorKind::Address, source: Some(source) };
+        let wrong =
+            |source| StoreError { doing: "open it", kind: StoreErrorKind::Address, source: Some(source) };
         let client = Client::open(url.expose()).map_err(wrong)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(DEADLINE))
@@ -94,11 +95,15 @@ impl Store {
             self.run("read it", &pipe).await?;
         // What this program did not write itself is left out rather than guessed at.
         let turns: Vec<Said> = turns.iter().filter_map(|turn| serde_json::from_str(turn).ok()).collect();
-        let number = |field: &str| summary.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+        let number =
+            |field: &str| summary.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
         Ok(Conversation {
             forgotten: number("turns").saturating_sub(turns.len() as u64),
             turns,
-            summary: Summary { text: summary.get("text").cloned().unwrap_or_default(), covers: number("covers") },
+            summary: Summary {
+                text: summary.get("text").cloned().unwrap_or_default(),
+                covers: number("covers"),
+            },
             entities,
         })
     }
@@ -263,6 +268,3 @@ async fn within<T>(
         Err(_) => Err(StoreError { doing, kind: StoreErrorKind::Unreachable, source: None }),
     }
 }
-
-#[cfg(test)]
-mod tests;

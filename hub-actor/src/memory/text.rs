@@ -198,7 +198,8 @@ fn to_json(said: &Said) -> Value {
 /// exactly what is given.
 #[must_use]
 pub fn items(conversation: &Conversation, about: &str) -> Vec<Item> {
-    let item = |entry: &str, text: &str| Item { source: Label::Memory(printable(entry, 80)), text: text.to_owned() };
+    let item =
+        |entry: &str, text: &str| Item { source: Label::Memory(printable(entry, 80)), text: text.to_owned() };
     let asked = words(about);
     let all = &conversation.entities;
     let named: Vec<Item> = all

@@ -78,7 +78,8 @@ pub fn decide(policy: &Policy, grants: &Grants, question: &Question) -> Decision
     if !question.attended {
         return deny("unattended", format!("{why} Nobody is there to be asked, so it is denied."));
     }
-    let told = [question.sentence(), why].into_iter().chain(question.receivers()).chain(question.provenance());
+    let told =
+        [question.sentence(), why].into_iter().chain(question.receivers()).chain(question.provenance());
     Decision::Ask {
         by: format!("policy:{rule}"),
         reason: told.collect::<Vec<String>>().join(" "),
@@ -106,7 +107,8 @@ fn judge(preset: Preset, question: &Question) -> Judged {
     let to = &question.to;
     let asks = |rule, why| Judged::Asks { rule, why };
     let named = question.destinations.iter().all(|destination| destination.whence == Whence::User);
-    let own = matches!((&question.from, to), (Origin::App(caller), Target::Functionality(to)) if *caller == to.app);
+    let own =
+        matches!((&question.from, to), (Origin::App(caller), Target::Functionality(to)) if *caller == to.app);
     if question.category() == Category::Data || question.from == Origin::Memory {
         return asks("stored-data", format!("Stored data is given to {} only if you say so.", to.app()));
     }
@@ -126,10 +128,15 @@ fn judge(preset: Preset, question: &Question) -> Judged {
         return asks("write", format!("{to} changes something."));
     }
     if own {
-        return Judged::Runs { rule: "own-read", why: format!("{} reads its own data for step {step}.", to.app()) };
+        return Judged::Runs {
+            rule: "own-read",
+            why: format!("{} reads its own data for step {step}.", to.app()),
+        };
     }
     match preset {
-        Preset::Strict => asks("strict", "Under the preset strict every flow is asked about first.".to_owned()),
+        Preset::Strict => {
+            asks("strict", "Under the preset strict every flow is asked about first.".to_owned())
+        }
         Preset::Balanced | Preset::Locked => Judged::Runs {
             rule: "expected-read",
             why: format!("Step {step} of the plan, as planned, and it only reads."),

@@ -107,7 +107,9 @@ fn stands_in(words: &str, value: &str) -> bool {
         let open_before = before.is_none_or(|c| !joins(c) && !matches!(c, '.' | '-' | '/'));
         let open_after = match after.next() {
             None => true,
-            Some('.' | '-' | '/' | ':' | '?' | '&' | '=' | '#') => after.next().is_none_or(|c| !joins(c) && c != '/'),
+            Some('.' | '-' | '/' | ':' | '?' | '&' | '=' | '#') => {
+                after.next().is_none_or(|c| !joins(c) && c != '/')
+            }
             Some(c) => !joins(c),
         };
         open_before && open_after

@@ -222,8 +222,6 @@ impl Grants {
     /// An answer that settles this flow. A no goes before every yes.
     #[must_use]
     pub fn settling(&self, question: &Question, answer: Answer) -> Option<&Grant> {
-        self.of_user(&question.user)
-            .iter()
-            .find(|grant| grant.answer == answer && grant.settles(question))
+        self.of_user(&question.user).iter().find(|grant| grant.answer == answer && grant.settles(question))
     }
 }

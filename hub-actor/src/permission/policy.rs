@@ -108,8 +108,9 @@ impl Forbid {
         self.from.as_ref().is_none_or(|wanted| *wanted == from)
             && self.to.as_ref().is_none_or(|wanted| *wanted == to || wanted == app)
             && self.effect.is_none_or(|least| least <= question.effect)
-            && self.carrying.as_ref().is_none_or(|app| {
-                question.labels.contains(&super::label::Label::App(app.clone()))
-            })
+            && self
+                .carrying
+                .as_ref()
+                .is_none_or(|app| question.labels.contains(&super::label::Label::App(app.clone())))
     }
 }

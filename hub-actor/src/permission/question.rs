@@ -210,7 +210,9 @@ impl Question {
             session: self.session.clone(),
             flow: self.flow(decision),
             warning: warning.clone(),
-            apps_words: apps_words.filter(|words| !words.trim().is_empty()).map(|words| printable(words, 300)),
+            apps_words: apps_words
+                .filter(|words| !words.trim().is_empty())
+                .map(|words| printable(words, 300)),
             offers: offers.clone(),
             limit_ms,
         })
@@ -266,9 +268,14 @@ impl Question {
                 let parameter = printable(&destination.parameter, 40);
                 match &destination.whence {
                     Whence::User => String::new(),
-                    Whence::Planner => format!("{parameter} is {value:?}, which does not stand in your words."),
+                    Whence::Planner => {
+                        format!("{parameter} is {value:?}, which does not stand in your words.")
+                    }
                     Whence::Step { step, labels } => {
-                        format!("{parameter} is {value:?}, which comes from step {step} ({}).", labels.to_strings().join(", "))
+                        format!(
+                            "{parameter} is {value:?}, which comes from step {step} ({}).",
+                            labels.to_strings().join(", ")
+                        )
                     }
                     Whence::App(app) => format!("{parameter} is {value:?}, which {app} gave."),
                 }
@@ -299,7 +306,11 @@ fn items(args: &Value) -> String {
     let all = args.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let one = |item: &Value| {
         let source = item.get("source").and_then(Value::as_str).unwrap_or("?");
-        format!("{} {}", printable(source.trim_start_matches("memory:"), 80), shown(item.get("text").unwrap_or(&Value::Null)))
+        format!(
+            "{} {}",
+            printable(source.trim_start_matches("memory:"), 80),
+            shown(item.get("text").unwrap_or(&Value::Null))
+        )
     };
     if all.is_empty() { "nothing".to_owned() } else { all.iter().map(one).collect::<Vec<_>>().join(", ") }
 }

@@ -117,7 +117,10 @@ fn of_app(
             continue;
         }
         if effect != Effect::Read {
-            return unexpected(format!("step {} of the plan does this by itself; {by} asks for it besides", step.id));
+            return unexpected(format!(
+                "step {} of the plan does this by itself; {by} asks for it besides",
+                step.id
+            ));
         }
         if used.by_plan.contains(&step.id) || used.by_apps.contains(&step.id) {
             nearest.get_or_insert(format!("step {} of the plan was carried out already", step.id));

@@ -129,7 +129,8 @@ fn singular(word: String) -> String {
 
 /// Words that say nothing about which functionality is meant.
 const COMMON: [&str; 20] = [
-    "a", "an", "the", "of", "to", "in", "on", "for", "and", "or", "with", "my", "me", "is", "it", "please", "what", "from", "by", "at",
+    "a", "an", "the", "of", "to", "in", "on", "for", "and", "or", "with", "my", "me", "is", "it", "please",
+    "what", "from", "by", "at",
 ];
 
 /// Okapi BM25 with its usual constants. A word said twice in one document counts once: repeating it wins nothing.

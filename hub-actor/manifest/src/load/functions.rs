@@ -1,0 +1,190 @@
+//! The functionalities of a manifest.
+//!
+//! Answers: what does each take and give, and where is that written?
+//! Never: takes a schema from outside the app's folder, or a server's word that is not pinned.
+//! Carries: I-06, I-17.
+
+use std::collections::BTreeSet;
+
+use bus::id::FunctionName;
+use serde_json::Value;
+use toml::Spanned;
+
+use super::Reader;
+use crate::error::ManifestError;
+use crate::folder::read_inside;
+use crate::function::FunctionSpec;
+use crate::openapi;
+use crate::raw::{RawFunctionality, RawKind};
+use crate::schema::Schema;
+
+impl Reader<'_> {
+    /// Each functionality, for `http` with the request that it becomes.
+    pub(super) fn functions(
+        &self,
+        raw: Vec<RawFunctionality>,
+        kind: &RawKind,
+        openapi: Option<&Spanned<String>>,
+    ) -> Result<Vec<(FunctionSpec, Option<Value>)>, ManifestError> {
+        let description = match openapi {
+            Some(name) if *kind == RawKind::Http => Some(self.json(name)?),
+            _ => None,
+        };
+        let pinned = match kind {
+            RawKind::Mcp if raw.iter().any(|raw| raw.discovered) => Some(self.discovered()?),
+            _ => None,
+        };
+        let (mut names, mut functions) = (BTreeSet::new(), Vec::new());
+        for raw in raw {
+            let name = FunctionName::parse(raw.name.get_ref())
+                .map_err(|error| self.wrong(&raw.name, error.to_string()))?;
+            if !names.insert(name.clone()) {
+                return Err(self.wrong(&raw.name, format!("there are two functionalities named {name}")));
+            }
+            let summary = raw.summary.as_ref().map(|summary| self.summary(summary)).transpose()?;
+            let found = match (&raw.request, raw.discovered, &description, &pinned) {
+                (Some(request), false, ..) => Found {
+                    description: None,
+                    request: self.schema(request)?,
+                    response: raw.response.as_ref().map(|response| self.schema(response)).transpose()?,
+                    operation: description
+                        .as_ref()
+                        .and_then(|api| openapi::operation(api, &name).map(|found| found.operation)),
+                },
+                (None, true, Some(api), _) => self.in_openapi(&raw.name, api, &name)?,
+                (None, true, None, Some(pinned)) => self.in_discovered(&raw.name, pinned, &name)?,
+                (None, true, None, None) => {
+                    return Err(self.wrong(&raw.name, "only apps of kind mcp and http can be discovered"));
+                }
+                (Some(_), true, ..) => {
+                    return Err(self.wrong(&raw.name, "either request or discovered = true, not both"));
+                }
+                (None, false, ..) => {
+                    return Err(self
+                        .wrong(&raw.name, format!("the functionality {name} has no request schema"))
+                        .hint("write request = \"FILE.json\", or discovered = true"));
+                }
+            };
+            if *kind == RawKind::Http && found.operation.is_none() {
+                return Err(self.wrong(&raw.name, format!("the openapi description has no operation {name}")));
+            }
+            if found.request.value().get("type").and_then(Value::as_str) != Some("object") {
+                let what = format!("the request schema of {name} must have \"type\": \"object\" at its top");
+                return Err(self.wrong(&raw.name, what));
+            }
+            for destination in &raw.destinations {
+                let properties = found.request.value().get("properties");
+                if properties.and_then(|all| all.get(destination.get_ref())).is_none() {
+                    let what = format!("{name} has no parameter {:?}", destination.get_ref());
+                    return Err(self.wrong(destination, what));
+                }
+            }
+            let spec = FunctionSpec {
+                name,
+                effect: raw.effect,
+                summary,
+                description: found.description,
+                request: found.request,
+                response: found.response,
+                destinations: raw.destinations.into_iter().map(Spanned::into_inner).collect(),
+            };
+            functions.push((spec, found.operation));
+        }
+        Ok(functions)
+    }
+
+    fn in_openapi(
+        &self,
+        at: &Spanned<String>,
+        api: &Value,
+        name: &FunctionName,
+    ) -> Result<Found, ManifestError> {
+        let operation = openapi::operation(api, name)
+            .ok_or_else(|| self.wrong(at, format!("the openapi description has no operation {name}")))?;
+        let compiled = |schema| {
+            Schema::parse(schema).map_err(|error| self.wrong(at, format!("the schema of {name}, {error}")))
+        };
+        Ok(Found {
+            description: operation.description,
+            request: compiled(operation.request)?,
+            response: operation.response.map(compiled).transpose()?,
+            operation: Some(operation.operation),
+        })
+    }
+
+    fn in_discovered(
+        &self,
+        at: &Spanned<String>,
+        pinned: &Value,
+        name: &FunctionName,
+    ) -> Result<Found, ManifestError> {
+        let tool = pinned.get(name.as_str()).ok_or_else(|| {
+            self.wrong(at, format!("the server was not seen to offer {name}")).hint(DISCOVER)
+        })?;
+        let file = self.dir.join(DISCOVERED);
+        let compiled = |schema: &Value| {
+            Schema::parse(schema.clone())
+                .map_err(|error| ManifestError::new(&file, format!("the schema of {name}, {error}")))
+        };
+        Ok(Found {
+            description: tool.get("description").and_then(Value::as_str).map(str::to_owned),
+            request: compiled(tool.get("request").unwrap_or(&Value::Null))?,
+            response: tool.get("response").filter(|schema| !schema.is_null()).map(compiled).transpose()?,
+            operation: None,
+        })
+    }
+
+    fn discovered(&self) -> Result<Value, ManifestError> {
+        let file = self.dir.join(DISCOVERED);
+        let text = read_inside(self.dir, DISCOVERED)
+            .map_err(|what| ManifestError::new(&file, what).hint(DISCOVER))?;
+        serde_json::from_str(&text).map_err(|error| {
+            ManifestError::new(&file, format!("is not JSON: {error}")).on(Some(error.line()))
+        })
+    }
+
+    fn summary(&self, summary: &Spanned<String>) -> Result<String, ManifestError> {
+        let text = summary.get_ref().trim();
+        let plain =
+            !text.is_empty() && text.chars().count() <= MAX_SUMMARY && !text.chars().any(char::is_control);
+        if plain {
+            return Ok(text.to_owned());
+        }
+        Err(self.wrong(summary, format!("a summary is one line of at most {MAX_SUMMARY} characters")))
+    }
+
+    fn json(&self, name: &Spanned<String>) -> Result<Value, ManifestError> {
+        let file = name.get_ref();
+        if file.contains("://") {
+            return Err(self
+                .wrong(name, format!("{file} is not in the app's folder"))
+                .hint("`secgpt apps pin` fetches it and writes the file's name here"));
+        }
+        let text = read_inside(self.dir, file).map_err(|what| self.wrong(name, what))?;
+        serde_json::from_str(&text).map_err(|error| {
+            ManifestError::new(&self.dir.join(file), format!("is not JSON: {error}")).on(Some(error.line()))
+        })
+    }
+
+    fn schema(&self, name: &Spanned<String>) -> Result<Schema, ManifestError> {
+        Schema::parse(self.json(name)?).map_err(|error| {
+            ManifestError::new(&self.dir.join(name.get_ref()), format!("is not a JSON Schema {error}"))
+        })
+    }
+}
+
+/// What was found out about a functionality.
+struct Found {
+    description: Option<String>,
+    request: Schema,
+    response: Option<Schema>,
+    operation: Option<Value>,
+}
+
+/// What an MCP server said of itself when it was added: `{"<name>": {"description", "request", "response"}}`. Kept in
+/// the folder, so that it is part of the pin: a server that says something else later is noticed.
+const DISCOVERED: &str = "discovered.json";
+const DISCOVER: &str = "`secgpt apps pin` asks the server and writes discovered.json";
+
+/// A line of the planner's list.
+const MAX_SUMMARY: usize = 120;
