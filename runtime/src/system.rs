@@ -31,7 +31,7 @@ pub struct System {
 }
 
 enum Keys {
-    Signer(Signer),
+    Signer(Box<Signer>),
     Given(Credential),
 }
 
@@ -66,7 +66,7 @@ impl System {
                     let (model, note) = supervisor.model();
                     return Ok(Self {
                         address: supervisor.address().clone(),
-                        keys: Keys::Signer(state.realm()?.signer()?),
+                        keys: Keys::Signer(Box::new(state.realm()?.signer()?)),
                         model: Some(model.to_owned()),
                         note: note.map(str::to_owned),
                         own: Some(supervisor),
@@ -104,7 +104,7 @@ impl System {
                 let running = state.running().ok_or_else(nothing)?;
                 Ok(Self {
                     address: Address { url: running.url, tls_ca: running.tls_ca },
-                    keys: Keys::Signer(state.realm()?.signer()?),
+                    keys: Keys::Signer(Box::new(state.realm()?.signer()?)),
                     own: None,
                     model: Some(running.model),
                     note: running.note,
@@ -150,7 +150,7 @@ impl System {
         };
         Ok(Some(Self {
             address: Address { url: running.url, tls_ca: running.tls_ca },
-            keys: Keys::Signer(state.realm()?.signer()?),
+            keys: Keys::Signer(Box::new(state.realm()?.signer()?)),
             own: None,
             model: Some(running.model),
             note: running.note,

@@ -47,11 +47,9 @@ fn fields(text: &str) -> Vec<&str> {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b'-' if !quoted && text.get(..at).is_some_and(|before| before.ends_with(' ')) => {
-                if text.get(at.saturating_add(1)..).is_some_and(|rest| rest.starts_with(' ')) {
-                    fields.extend(text.get(start..at.saturating_sub(1)));
-                    start = at.saturating_add(2);
-                }
+            b'-' if !quoted && text.get(at.saturating_sub(1)..at.saturating_add(2)) == Some(" - ") => {
+                fields.extend(text.get(start..at.saturating_sub(1)));
+                start = at.saturating_add(2);
             }
             _ => {}
         }
