@@ -62,6 +62,9 @@ async fn answer(
     request: Request,
 ) -> Result<Value, Failure> {
     let fail = |code, detail: String| Err(Failure::new(code, detail));
+    if parts.catalogue.app(&spoke.app).is_none() {
+        return fail(FailureCode::Refused, "a spoke without an app may not ask for anything".into());
+    }
     let unknown = |name: &str| {
         let name: String = name.chars().take(100).collect();
         Failure::new(FailureCode::Unknown, format!("there is no functionality {name:?}"))
@@ -148,7 +151,7 @@ async fn recall(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
 async fn stored(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, recall: Recall) -> Result<Value, Failure> {
     let inquiry = &caller.inquiry;
     let nothing = || json!({"items": []});
-    if inquiry.private {
+    if inquiry.private || parts.catalogue.app(&spoke.app).is_none() {
         return Ok(nothing());
     }
     let items = parts.memory.items(&inquiry.user, &recall.about).await.map_err(|why| {

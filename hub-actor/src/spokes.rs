@@ -6,7 +6,6 @@
 //! Carries: I-19, I-11, I-18, I-16.
 
 pub mod book;
-mod bucket;
 mod placement;
 pub mod task;
 

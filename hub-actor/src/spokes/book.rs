@@ -18,9 +18,9 @@ use bus::message::profile::Profile;
 use bus::message::task::{Failure, FailureCode};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::bucket::Bucket;
 use super::placement::{Placement, Seats, choose};
 use crate::permission::label::Labels;
+use bus::bucket::Bucket;
 
 use work::Running;
 pub use work::{Begin, Caller, Ended, Unheard};

@@ -98,13 +98,10 @@ pub enum Starts {
     Fails(SpawnFailure),
     /// Vouches for everything but this layer.
     Without(&'static str),
-    /// Says nothing at all.
-    Silent,
 }
 
 /// A played host.
 pub struct Host {
-    pub id: HostId,
     pub bus: Bus,
     pub spawned: Rc<RefCell<Vec<Spawn>>>,
     pub stopped: Rc<RefCell<Vec<Stop>>>,
@@ -155,7 +152,7 @@ impl Host {
                 }
             }
         });
-        Self { id, bus, spawned, stopped, beat }
+        Self { bus, spawned, stopped, beat }
     }
 
     /// Says nothing any more.
@@ -168,7 +165,6 @@ async fn start(host: Bus, id: HostId, address: Address, spawn: Spawn, starts: St
     let out = |op| Subject::HostOut { host: id.clone(), op };
     let mut layers: Vec<String> = REQUIRED_LAYERS.iter().map(|&layer| layer.to_owned()).collect();
     match starts {
-        Starts::Silent => return,
         Starts::Fails(failure) => {
             let spawned = Spawned { spawn: spawn.id, result: Err(failure) };
             host.publish(&out(Op::SPAWNED), &spawned, None).await.unwrap();

@@ -213,15 +213,15 @@ fn a_reply_subject_that_is_not_the_callers_own_is_dropped_and_recorded() {
 #[test]
 fn requests_that_lead_to_one_another_come_to_an_end() {
     run(async {
-        let depth: Rc<RefCell<Vec<FailureCode>>> = Rc::default();
+        let depth: Rc<RefCell<Vec<Failure>>> = Rc::default();
         let seen = Rc::clone(&depth);
         let script = crate::peers::script(move |spoke: Spoke, task| {
             let seen = Rc::clone(&seen);
             async move {
-                let other = if spoke.app() == "mail" { "drive.read" } else { "mail.newest" };
+                let other = if spoke.app() == "drive" { "mail.newest" } else { "drive.read" };
                 let result = spoke.ask(&task.id, other, json!({"text": "x"})).await;
                 if let Err(failure) = &result {
-                    seen.borrow_mut().push(failure.code);
+                    seen.borrow_mut().push(failure.clone());
                 }
                 spoke.done(&task.id, result.or(Ok(json!({"text": "the end"})))).await;
             }
@@ -229,7 +229,9 @@ fn requests_that_lead_to_one_another_come_to_an_end() {
         let plot = Plot::new(vec![crate::town::calls(&[("mail.newest", "x")])], script);
         let mut town = Town::found(plot.answering(|_| Some(Choice::Once))).await;
         let outcome = town.ann.ask("go").await;
-        assert_eq!(*depth.borrow(), [FailureCode::Refused]);
+        // The spoke that composes the answer may not ask for anything, whatever its model wants.
+        let said: Vec<String> = depth.borrow().iter().map(|failure| failure.detail.clone()).collect();
+        assert!(said[0].contains("led to one another") && said[1].contains("may not ask"), "{said:?}");
         assert_eq!(outcome.prompts, 4);
     });
 }
@@ -242,7 +244,7 @@ fn a_task_that_asks_without_end_is_refused_after_the_number_its_manifest_allows(
         let script = well(move |spoke: Spoke, task: WorkId| {
             let list = Rc::clone(&list);
             async move {
-                for turn in 0..40 {
+                for turn in 0..manifest::limits::DEFAULT.requests + 3 {
                     let result = spoke.ask(&task, "mail.newest", json!({"text": turn.to_string()})).await;
                     list.borrow_mut().push(result);
                 }

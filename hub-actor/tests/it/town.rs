@@ -128,6 +128,19 @@ impl Town {
         }
     }
 
+    /// Waits until the first host was told to stop a spoke for this reason.
+    pub async fn stopped(&self, why: &str) {
+        let begun = Instant::now();
+        while !self.hosts[0].stopped.borrow().iter().any(|stop| stop.why.contains(why)) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "not stopped: {:#?}",
+                self.hosts[0].stopped.borrow()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub async fn dropped(&self, why: &str) {
         self.audited(|what| matches!(what, What::Dropped { why: said, .. } if said.contains(why))).await;
     }
@@ -251,7 +264,11 @@ async fn converse(spoke: &Spoke, task: &bus::id::WorkId, turns: &[bus::message::
             .as_array()
             .unwrap()
             .iter()
-            .map(|result| result["value"]["text"].as_str().or(result["error"].as_str()).unwrap().to_owned())
+            .map(|result| {
+                let value = &result["value"];
+                let text = value["text"].as_str().or(value.as_str()).or(result["error"].as_str());
+                text.unwrap().to_owned()
+            })
             .collect();
         spoke.said(task, &format!("composed: {}", said.join(", "))).await;
     }
