@@ -9,7 +9,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use bus::id::{AppId, UserId};
 use bus::launch::HostConfig;
@@ -17,9 +16,6 @@ use bus::message::host::{Spawn, SpawnFailure};
 use bus::message::profile::{Kind, Profile};
 use jail::app::AppSpec;
 use jail::limits::AppLimits;
-
-/// For how long a look at an app's files is good. Shorter than anybody needs to change them and to start the app.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// `/tmp` of an app, MiB. It is memory.
 const TMP_MB: u64 = 64;
@@ -30,7 +26,6 @@ pub(crate) struct Folders(Mutex<HashMap<PathBuf, Known>>);
 
 struct Known {
     fingerprint: u64,
-    looked: Instant,
     hash: String,
 }
 
@@ -59,21 +54,14 @@ impl Folders {
         if !dir.join("app.toml").is_file() {
             return None;
         }
-        let now = Instant::now();
-        if let Some(known) = self.0.lock().ok()?.get(dir)
-            && now.duration_since(known.looked) < FRESH
-        {
-            return Some(known.hash.clone());
-        }
         let fingerprint = fingerprint(dir)?;
-        if let Some(known) = self.0.lock().ok()?.get_mut(dir)
+        if let Some(known) = self.0.lock().ok()?.get(dir)
             && known.fingerprint == fingerprint
         {
-            known.looked = now;
             return Some(known.hash.clone());
         }
         let hash = manifest::hash_of(dir).ok()?;
-        self.0.lock().ok()?.insert(dir.to_owned(), Known { fingerprint, looked: now, hash: hash.clone() });
+        self.0.lock().ok()?.insert(dir.to_owned(), Known { fingerprint, hash: hash.clone() });
         Some(hash)
     }
 

@@ -4,13 +4,18 @@
 //! Never: is late; a host that is silent for five seconds counts as gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bus::id::AppId;
 use bus::limits::HEARTBEAT;
 use bus::message::host::HostReport;
 use bus::subject::{Op, Subject};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::serve::Host;
+
+/// How often the folders are looked through for the report. Every start looks again at its own app's.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Reports once a second, for as long as the host lives.
 pub(crate) async fn report(host: Arc<Host>) {
@@ -18,15 +23,14 @@ pub(crate) async fn report(host: Arc<Host>) {
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut apps = Vec::new();
+    let mut looked: Option<Instant> = None;
     loop {
         tick.tick().await;
-        // On a thread of its own: the first look reads every file of every app.
-        let looking = {
-            let host = Arc::clone(&host);
-            tokio::task::spawn_blocking(move || host.folders.all(&host.config))
-        };
-        if let Ok(Ok(found)) = tokio::time::timeout(HEARTBEAT * 2, looking).await {
-            apps = found;
+        if looked.is_none_or(|looked| LOOK <= looked.elapsed()) {
+            looked = Some(Instant::now());
+            if let Some(found) = look(&host).await {
+                apps = found;
+            }
         }
         let report = HostReport {
             live: host.live(),
@@ -38,4 +42,11 @@ pub(crate) async fn report(host: Arc<Host>) {
             tracing::warn!(%error, "a report was not sent");
         }
     }
+}
+
+/// The apps that are here. On a thread of its own: the first look reads every file of every app.
+async fn look(host: &Arc<Host>) -> Option<Vec<(AppId, String)>> {
+    let host = Arc::clone(host);
+    let looking = tokio::task::spawn_blocking(move || host.folders.all(&host.config));
+    tokio::time::timeout(HEARTBEAT * 3, looking).await.ok()?.ok()
 }

@@ -5,7 +5,7 @@
 //! Carries: I-10, I-11, I-12.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bus::id::SpokeAddr;
 use bus::launch::spoke::{Assignment, SpokeSaid};
@@ -23,6 +23,9 @@ use crate::{supervise, vouch};
 
 /// The longest line of a spoke, bytes.
 const MAX_LINE: usize = 8 << 10;
+
+/// How long a spoke has to tell of the end of an app that its host no longer finds.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
 
 /// A spoke that runs and is vouched for. Dropping it kills it.
 pub(crate) struct Running {
@@ -58,8 +61,18 @@ pub(crate) async fn start(
         Err(Silent::Ended) => return Err(supervise::why_so_soon(running).await),
     }
     let pid = running.child.id().ok_or_else(|| failure("the spoke ended at once".to_owned()))?;
-    let vouched = vouch::for_spoke(pid, has_app, &host.own, begun)?;
-    Ok((running, vouched))
+    match vouch::for_spoke(pid, has_app, &host.own, begun) {
+        Ok(vouched) => Ok((running, vouched)),
+        Err(failure) => Err(in_truth(failure, &mut running.said).await),
+    }
+}
+
+/// Why there is nothing to vouch for: an app that ended in the meantime is the better reason.
+async fn in_truth(unvouched: SpawnFailure, said: &mut Lines<ChildStdout>) -> SpawnFailure {
+    match tokio::time::timeout(AFTERTHOUGHT, next(said)).await {
+        Ok(Ok(SpokeSaid::AppEnded { how, .. })) => failure(format!("the app {how}")),
+        _ => unvouched,
+    }
 }
 
 /// The process: an empty environment, three pipes.

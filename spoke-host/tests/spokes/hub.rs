@@ -103,7 +103,8 @@ impl Hub {
         let model_calls = Arc::new(AtomicUsize::new(0));
         let model = play_model(&nats, settings.model, Arc::clone(&model_calls)).await;
         let role = Role::Host(host.clone());
-        let core = Core::start(&nats, "spoke-host", &role, config);
+        let core = Core::try_start(&nats, "spoke-host", &role, config, "info");
+        let core = core.unwrap_or_else(|failed| panic!("{failed:?}"));
         let mut hub = Self { core, nats, bus, host, model_calls, model, asked_for, heard, kept: Vec::new() };
         // Said after the host's subscriptions on the same connection: from here on it hears us.
         hub.hear("the first report", |heard| matches!(heard, Heard::Report(_)).then_some(())).await;

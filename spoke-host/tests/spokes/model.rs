@@ -36,7 +36,7 @@ fn delegate(request: &str, rounds: u32) -> Work {
 #[tokio::test]
 async fn a_prompt_app_answers_a_call_by_its_own_model() {
     let model = |_, request: &bus::message::chat::ChatRequest| match request.turns.as_slice() {
-        [Turn::System { text }, Turn::User { text: user }] if text.contains("diagnos") && user == "I am tired" => {
+        [Turn::System { text }, Turn::User { text: user }] if text.contains("symptoms") && user == "I am tired" => {
             says("Rest.")
         }
         other => panic!("{other:?}"),

@@ -1,8 +1,9 @@
 //! A spoke that breaks the rules, for the host's tests. Its app's name says how: `unconfined` claims to be ready and is
-//! not confined; `connects`, `opens` and `starts` do so once they are confined; `tame` does nothing.
+//! not confined; `connects`, `opens` and `executes` do so once they are confined; `tame` does nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{BufRead, Write};
+use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 use bus::client::{Address, Bus, WhenLost};
@@ -39,7 +40,7 @@ fn main() {
         match spoke.app.as_str() {
             "connects" => drop(std::net::TcpStream::connect("127.0.0.1:1")),
             "opens" => drop(std::fs::read("/etc/passwd")),
-            "starts" => drop(std::thread::Builder::new().spawn(|| ())),
+            "executes" => drop(std::process::Command::new("/bin/true").exec()),
             _ => {}
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
