@@ -135,6 +135,12 @@ impl Script {
         Chosen { rule: String::new(), reply: reply.unwrap_or_else(|_| Reply::Text(words.to_owned())) }
     }
 
+    /// The fact of that name, for tests.
+    #[cfg(test)]
+    pub fn fact(&self, name: &str) -> Option<&Fact> {
+        self.renderer.fact(name)
+    }
+
     fn try_rule(&self, rule: &Rule, question: &Question) -> Option<Reply> {
         let groups = if rule.query.is_empty() {
             Value::Null

@@ -127,12 +127,20 @@ fn found(facts: &Facts, name: &str, text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Is the app named in the text, with `_`, with a space, or written together?
+/// Is the app named in the text, with `_`, with a space, or written together? As a word of its own: an "email" does
+/// not name the app "mail".
 pub fn mentions(text: &str, app: &str) -> bool {
     let (text, app) = (text.to_lowercase(), app.to_lowercase());
-    [app.clone(), app.replace(['_', '-'], " "), app.replace(['_', '-'], "")]
-        .iter()
-        .any(|name| text.contains(name))
+    let is_apart =
+        |letter: Option<char>| !letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    let stands = |name: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let (before, after) = (text.get(..at), text.get(at.saturating_add(name.len())..));
+            is_apart(before.and_then(|text| text.chars().next_back()))
+                && is_apart(after.and_then(|text| text.chars().next()))
+        })
+    };
+    [app.clone(), app.replace(['_', '-'], " "), app.replace(['_', '-'], "")].iter().any(|name| stands(name))
 }
 
 fn has(view: &View, full: &str) -> bool {
