@@ -273,9 +273,9 @@ impl Bus {
     /// Counts and records a message that is not handled.
     pub async fn drop_message(&self, subject: &str, why: &str) {
         let count = self.dropped.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(subject, why, "message dropped");
         // A flood of bad messages must not become a flood of records: after a thousand, one in a thousand is written.
         if count < 1000 || count.is_multiple_of(1000) {
+            tracing::warn!(subject, why, count, "message dropped");
             let what = What::Dropped { subject: subject.chars().take(120).collect(), why: why.to_owned() };
             self.audit(Op::DROPPED, Record { work: None, user: None, what }).await;
         }

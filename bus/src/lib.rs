@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod limits;
 pub mod message;
 
+pub mod bucket;
 pub mod client;
 pub mod launch;
 pub mod server_config;

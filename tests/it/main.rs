@@ -4,3 +4,4 @@
 
 mod llm_gateway;
 mod parts;
+mod whole;

@@ -5,5 +5,6 @@
 mod acl_matrix;
 mod bus_rights;
 mod credentials;
+mod flood;
 mod grants_bucket;
 mod replies;

@@ -8,6 +8,7 @@ use crate::tree::{files, none};
 
 #[test]
 fn every_path_that_a_document_names_exists() {
+    let all: Vec<String> = files(&["md", "rs", "sh"]).into_iter().map(|file| file.path).collect();
     let mut offences = Vec::new();
     for file in files(&["md"]) {
         // Prompts are texts for a model, not about the tree.
@@ -15,6 +16,8 @@ fn every_path_that_a_document_names_exists() {
             continue;
         }
         let folder = Path::new(&file.path).parent().unwrap();
+        // A bare name may stand for a file anywhere below the document.
+        let named: Vec<&String> = all.iter().filter(|path| Path::new(path).starts_with(folder)).collect();
         let mut fenced = false;
         for (number, line) in file.text.lines().enumerate() {
             fenced ^= line.trim_start().starts_with("```");
@@ -25,7 +28,8 @@ fn every_path_that_a_document_names_exists() {
                 let path = path.trim_end_matches('/');
                 let known = [folder.join(path), folder.join("src").join(path), path.into()]
                     .iter()
-                    .any(|path| workspace().join(path).exists());
+                    .any(|path| workspace().join(path).exists())
+                    || (!path.contains('/') && named.iter().any(|have| have.ends_with(&format!("/{path}"))));
                 if !known {
                     offences.push(format!("{}:{}: {path}", file.path, number + 1));
                 }

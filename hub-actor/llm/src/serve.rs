@@ -4,9 +4,11 @@
 //! Never: serves a spoke beyond its budget; keeps a caller waiting beyond the deadline; queues without a bound.
 //! Carries: I-02, I-16.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bus::bucket::Bucket;
 use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::{Incoming, Reply as ReplyTo};
 use bus::id::{SpokeAddr, WorkId};
@@ -29,6 +31,13 @@ pub const WAITING: usize = 1024;
 /// The name under which `nats service` lists this process.
 pub const NAME: &str = "secgpt-llm";
 
+/// Messages a second from one spoke, and at once. Its own limit is [`crate::budget::AT_ONCE`] calls of each task; what
+/// comes faster than this is dropped unread, so that it costs next to nothing.
+pub const PACE: (u32, u32) = (200, 400);
+
+/// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
+const PACES: usize = 4096;
+
 /// The endpoint of spokes and the one of the hub, in the service's statistics.
 const SPOKES: usize = 0;
 const HUB: usize = 1;
@@ -40,6 +49,7 @@ pub struct Gateway {
     provider: Provider,
     model: String,
     ledger: Arc<Mutex<Ledger>>,
+    paces: Arc<Mutex<HashMap<SpokeAddr, Bucket>>>,
     /// A permit is a call that runs.
     running: Arc<Semaphore>,
     /// A permit is a call that runs or waits.
@@ -69,6 +79,7 @@ impl Gateway {
             provider,
             model,
             ledger: Arc::default(),
+            paces: Arc::default(),
             running: Arc::new(Semaphore::new(AT_ONCE)),
             admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
             service,
@@ -92,6 +103,12 @@ impl Gateway {
 
     /// Who spoke is in the subject; what may be said there depends on it alone.
     async fn take(&self, incoming: Incoming) {
+        if let Subject::SpokeOut { spoke, .. } = &incoming.subject
+            && !self.keeps_pace(spoke)
+        {
+            let why = format!("more than {} messages a second", PACE.0);
+            return self.bus.drop_message(&incoming.subject.to_string(), &why).await;
+        }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Llm, op: Op::CHAT } => {
                 self.chat(Some(spoke), incoming).await
@@ -226,6 +243,19 @@ impl Gateway {
             let (prompt, completion) = (reply.usage.prompt, reply.usage.completion);
             tracing::info!(caller, %task, model, ?took, prompt, completion, calls = reply.calls.len(), "answered");
         }
+    }
+
+    /// Has the spoke room for one more message?
+    fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
+        let now = Instant::now();
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pace) = paces.get_mut(spoke) {
+            return pace.take(now);
+        }
+        if PACES <= paces.len() {
+            paces.retain(|_, pace| !pace.is_full(now));
+        }
+        paces.entry(spoke.clone()).or_insert_with(|| Bucket::new(PACE, now)).take(now)
     }
 
     /// No task panics while it holds the budgets; if one did, they would still be whole.

@@ -1,0 +1,300 @@
+//! A person at a running system: asks, answers prompts as the test says, and reads along.
+//!
+//! Answers: what is a person asked, and what crosses the bus meanwhile?
+//! Never: uses a right that a person's client, or the tap, does not have.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bus::acl::Role;
+use bus::client::{Address, Bus, Inbound, WhenLost};
+use bus::id::{SessionId, UserId, WorkId};
+use bus::identity::{Realm, Signer};
+use bus::message::user::{
+    Accepted, Admin, AdminReply, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
+};
+use bus::secret::Secret;
+use bus::subject::{Leaf, Op, Subject, inbox, pattern};
+use futures_util::StreamExt;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::program::{PATIENCE, eventually};
+use crate::system::System;
+
+/// How long a query may take in a test.
+const QUERY: Duration = PATIENCE.saturating_mul(2);
+
+/// Where a running system's broker is.
+///
+/// # Panics
+/// If it is not up.
+#[must_use]
+pub fn address(system: &System) -> Address {
+    let text = std::fs::read(system.state().join("running.json")).expect("a running system");
+    let running: Value = serde_json::from_slice(&text).expect("JSON");
+    Address { url: running["url"].as_str().expect("a URL").to_owned(), tls_ca: None }
+}
+
+/// Signs as the supervisor of that system does, with the keys of its state folder.
+///
+/// # Panics
+/// If there are none.
+#[must_use]
+pub fn signer(system: &System) -> Signer {
+    let read = |name: &str| {
+        let file = system.state().join("keys").join(format!("{name}.nk"));
+        Secret::new(std::fs::read_to_string(file).expect("a key").trim().to_owned())
+    };
+    Realm {
+        operator: read("operator"),
+        account: read("account"),
+        signing: read("signing"),
+        system: read("system"),
+    }
+    .signer()
+    .expect("a signer")
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// A person.
+pub struct Person {
+    runtime: Runtime,
+    bus: Bus,
+    user: UserId,
+    inbound: Inbound,
+    /// The conversation.
+    pub session: SessionId,
+    /// Private mode?
+    pub private: bool,
+    /// All prompts so far.
+    pub prompts: Vec<Prompt>,
+    /// The last query.
+    pub last: Option<WorkId>,
+}
+
+impl Person {
+    /// Sits down at a running system.
+    ///
+    /// # Panics
+    /// If the broker does not accept it.
+    #[must_use]
+    pub fn join(system: &System, user: &str) -> Self {
+        let runtime = runtime();
+        let user = UserId::parse(user).expect("a name");
+        let credential = signer(system).issue(&Role::User(user.clone()), None).expect("a credential");
+        let (bus, inbound) = runtime.block_on(async {
+            let bus = Bus::connect(
+                &address(system),
+                &credential,
+                "person",
+                &inbox::user(&user),
+                None,
+                WhenLost::Reconnect,
+            )
+            .await
+            .expect("a connection");
+            let inbound = bus.subscribe(&pattern::user_in(&user)).await.expect("a subscription");
+            (bus, inbound)
+        });
+        Self {
+            runtime,
+            bus,
+            user,
+            inbound,
+            session: SessionId::fresh(),
+            private: false,
+            prompts: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Begins a new conversation.
+    pub fn new_session(&mut self) {
+        self.session = SessionId::fresh();
+    }
+
+    /// Asks, and gives every prompt the same answer.
+    pub fn ask(&mut self, text: &str, choice: Choice) -> Outcome {
+        self.ask_with(text, None, |_| Some(choice))
+    }
+
+    /// Asks for a new plan of the last query.
+    pub fn replan(&mut self, text: &str, choice: Choice) -> Outcome {
+        let last = self.last.clone();
+        self.ask_with(text, last, |_| Some(choice))
+    }
+
+    /// Asks; `answers` says what is answered to a prompt, or nothing.
+    ///
+    /// # Panics
+    /// If the hub does not take the query or does not answer it.
+    pub fn ask_with(
+        &mut self,
+        text: &str,
+        replan_of: Option<WorkId>,
+        mut answers: impl FnMut(&Prompt) -> Option<Choice>,
+    ) -> Outcome {
+        self.begin(text, replan_of);
+        self.outcome(&mut answers)
+    }
+
+    /// Asks and does not wait.
+    ///
+    /// # Panics
+    /// If the hub does not take the query.
+    pub fn begin(&mut self, text: &str, replan_of: Option<WorkId>) {
+        let query = Query {
+            id: WorkId::fresh(),
+            session: self.session.clone(),
+            text: text.to_owned(),
+            attended: true,
+            private: self.private,
+            replan_of,
+        };
+        let accepted: Accepted = self
+            .runtime
+            .block_on(self.bus.request(&self.out(Op::QUERY), &query, None, PATIENCE))
+            .expect("the hub answers");
+        accepted.result.expect("the hub takes the query");
+        self.last = Some(query.id);
+    }
+
+    /// What came of the query that was begun last.
+    ///
+    /// # Panics
+    /// If the hub does not say.
+    pub fn outcome(&mut self, answers: &mut dyn FnMut(&Prompt) -> Option<Choice>) -> Outcome {
+        let Self { runtime, bus, inbound, prompts, last, user, .. } = self;
+        let query = last.clone().expect("a query");
+        let consent = Subject::UserOut { user: user.clone(), op: Op::CONSENT };
+        runtime.block_on(async {
+            let end = async {
+                loop {
+                    let message = inbound.next().await.expect("a message");
+                    match &message.subject {
+                        Subject::UserIn { leaf: Leaf::Prompt, .. } => {
+                            let prompt: Prompt = message.body().expect("a prompt");
+                            let choice = answers(&prompt);
+                            let id = prompt.id.clone();
+                            prompts.push(prompt);
+                            if let Some(choice) = choice {
+                                let answer = Consent { prompt: id, choice };
+                                bus.publish(&consent, &answer, None).await.expect("a connection");
+                            }
+                        }
+                        Subject::UserIn { leaf: Leaf::Event(_), .. } => {
+                            let event: Event = message.body().expect("an event");
+                            if let (true, Happening::Answered(outcome)) = (event.query == query, event.what) {
+                                return *outcome;
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            };
+            tokio::time::timeout(QUERY, end).await.expect("an outcome in time")
+        })
+    }
+
+    /// Has something shown or changed.
+    ///
+    /// # Errors
+    /// What the hub says is wrong.
+    ///
+    /// # Panics
+    /// If the hub does not answer.
+    pub fn admin(&self, what: &Admin) -> Result<Value, String> {
+        let reply: AdminReply = self
+            .runtime
+            .block_on(self.bus.request(&self.out(Op::ADMIN), what, None, PATIENCE))
+            .expect("the hub answers");
+        reply.result
+    }
+
+    /// The prompts of the last query only.
+    pub fn take_prompts(&mut self) -> Vec<Prompt> {
+        std::mem::take(&mut self.prompts)
+    }
+
+    fn out(&self, op: Op) -> Subject {
+        Subject::UserOut { user: self.user.clone(), op }
+    }
+}
+
+/// A message that the tap saw.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Where it was said.
+    pub subject: String,
+    /// What it says it is.
+    pub kind: String,
+    /// Its body, as the tap shows it.
+    pub body: Value,
+}
+
+/// Everything that is said on the bus.
+pub struct Tap {
+    heard: Arc<Mutex<Vec<Heard>>>,
+    _runtime: Runtime,
+}
+
+impl Tap {
+    /// Listens to a running system.
+    ///
+    /// # Panics
+    /// If the broker does not let it.
+    #[must_use]
+    pub fn join(system: &System) -> Self {
+        let runtime = runtime();
+        let credential = signer(system).issue(&Role::Tap, None).expect("a credential");
+        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        let mut messages = runtime.block_on(async {
+            let address = address(system);
+            let bus =
+                Bus::connect(&address, &credential, "tap", inbox::OPERATOR, None, WhenLost::Reconnect);
+            let bus = bus.await.expect("a connection");
+            bus.nats().subscribe(pattern::ALL).await.expect("a subscription")
+        });
+        let kept = Arc::clone(&heard);
+        runtime.spawn(async move {
+            while let Some(message) = messages.next().await {
+                let kind = message.headers.as_ref().and_then(|headers| headers.get(bus::envelope::KIND));
+                let heard = Heard {
+                    subject: message.subject.to_string(),
+                    kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+                    body: rmp_serde::from_slice(&message.payload).unwrap_or_default(),
+                };
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+            }
+        });
+        let tap = Self { heard, _runtime: runtime };
+        // Hosts speak every second: what is heard shows that the subscription stands.
+        eventually("the tap hears something", || (!tap.heard().is_empty()).then_some(()));
+        tap
+    }
+
+    /// All that was heard so far.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All of a kind.
+    #[must_use]
+    pub fn of_kind(&self, kind: &str) -> Vec<Heard> {
+        self.heard().into_iter().filter(|heard| heard.kind == kind).collect()
+    }
+
+    /// Waits for the first message that fits.
+    ///
+    /// # Panics
+    /// If none comes.
+    #[must_use]
+    pub fn until(&self, what: &str, fits: impl Fn(&Heard) -> bool) -> Heard {
+        eventually(what, || self.heard().into_iter().find(|heard| fits(heard)))
+    }
+}
