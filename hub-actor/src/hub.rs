@@ -161,6 +161,7 @@ impl Hub {
     /// Ends every query with a sentence, has every spoke stopped, and sends what is left to send.
     pub async fn stop(self) {
         self.desk.stop().await;
+        self.parts.memory.settle().await;
         self.parts.spokes.stop_all().await;
         // The process ends whether or not the broker is there to take what is left.
         if self.parts.bus.nats().drain().await.is_ok() {

@@ -35,6 +35,9 @@ use crate::spokes::{Spokes, empty};
 /// How long whoever asks for stored data waits for what was just said to be taken in.
 const TAKEN_IN: Duration = Duration::from_secs(20);
 
+/// How long the end of the hub waits for what was just said to be taken in. Whoever stops the hub gives it longer.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// Tokens of an app's own earlier turns that its model sees at most.
 const APPS_HISTORY: u64 = 2000;
 
@@ -130,6 +133,12 @@ impl Memory {
         self.ask(Message::Ping).await
     }
 
+    /// Waits until what was said is taken in, but not for ever: the hub is about to end. What is left then keeps its
+    /// turns; only its summary and entities wait for the next exchange.
+    pub async fn settle(&self) {
+        let _ = tokio::time::timeout(SETTLE, self.ask(Message::Settle)).await;
+    }
+
     async fn ask<T>(
         &self,
         message: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Message,
@@ -154,6 +163,7 @@ enum Message {
     Show(UserId, Option<Owner>, Back<Value>),
     Forget(UserId, Option<Owner>, Back<u64>),
     Ping(Back<()>),
+    Settle(Back<()>),
 }
 
 impl actix::Message for Message {
@@ -235,6 +245,15 @@ impl Handler<Message> for MemoryActor {
             }
             Message::Ping(back) => {
                 actix::spawn(async move { _ = back.send(desk.store.ping().await.map_err(sentence)) });
+            }
+            Message::Settle(back) => {
+                let open: Vec<_> = self.users.values().map(|order| order.open.subscribe()).collect();
+                actix::spawn(async move {
+                    for mut open in open {
+                        let _ = open.wait_for(|open| *open == 0).await;
+                    }
+                    _ = back.send(Ok(()));
+                });
             }
         }
     }
