@@ -189,7 +189,12 @@ async fn keep(
     parts.stop_model().await;
 }
 
+/// The hub first, while all that it needs to take in what was just said is still there; then the others in reverse
+/// order.
 async fn stop_all(mut running: Vec<Running>) {
+    if let Some(hub) = running.iter().position(|part| part.name == HUB) {
+        running.remove(hub).stop().await;
+    }
     while let Some(part) = running.pop() {
         part.stop().await;
     }

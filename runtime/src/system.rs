@@ -209,10 +209,14 @@ impl System {
         }
     }
 
-    /// Stops what was started for this command.
+    /// Stops what was started for this command, in order; at once if somebody is impatient.
     pub async fn close(self) {
         if let Some(own) = self.own {
-            own.stop().await;
+            tokio::select! {
+                () = own.stop() => {}
+                // What is dropped here is killed, and so is all that hangs on it.
+                () = crate::command::interrupted() => {}
+            }
         }
     }
 }

@@ -28,22 +28,24 @@ pub async fn run(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Erro
         false => isolated(config, global, ask).await,
     };
     match result {
-        Ok((outcome, streamed)) => {
-            match global.json {
-                true => print_json(&outcome)?,
-                false => print(&show::outcome(&outcome, &streamed, Paint::stdout(global.color))),
-            }
-            Ok(exit_of(outcome.outcome))
-        }
         Err(error) if global.json => {
             print_json(&failed_outcome(&error, ask.who.session.clone()))?;
             Ok(error.kind().exit_code())
         }
-        Err(error) => Err(error),
+        result => result,
     }
 }
 
-async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<(Outcome, String), Error> {
+/// Prints the outcome; the result is the exit code.
+fn tell(global: &Global, outcome: &Outcome, streamed: &str) -> Result<u8, Error> {
+    match global.json {
+        true => print_json(outcome)?,
+        false => print(&show::outcome(outcome, streamed, Paint::stdout(global.color))),
+    }
+    Ok(exit_of(outcome.outcome))
+}
+
+async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Error> {
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let consent = Consent::or_usual(ask.consent, terminal);
     let user = user(ask.who.user.as_ref())?;
@@ -55,7 +57,6 @@ async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<(Outcom
             () = interrupted() => return Err(Error::failed("interrupted during the start")),
         }
     };
-    let note = system.note.clone();
     let result = match system.client(&user).await {
         Ok(client) => {
             let view = View::new(global, quiet, !global.json && std::io::stdout().is_terminal());
@@ -66,17 +67,20 @@ async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<(Outcom
         }
         Err(error) => Err(error),
     };
-    system.close().await;
-    match result? {
-        Ended::Outcome(mut outcome, streamed) => {
-            outcome.model = outcome.model.or(note);
-            Ok((*outcome, streamed))
+    // The answer first: what is remembered of it is taken in while the system stops.
+    let result = match result {
+        Ok(Ended::Outcome(mut outcome, streamed)) => {
+            outcome.model = outcome.model.or_else(|| system.note.clone());
+            tell(global, &outcome, &streamed)
         }
-        Ended::Interrupted => Err(Error::failed("cancelled")),
-    }
+        Ok(Ended::Interrupted) => Err(Error::failed("cancelled")),
+        Err(error) => Err(error),
+    };
+    system.close().await;
+    result
 }
 
-async fn without_isolation(config: &Config, global: &Global, ask: &Ask) -> Result<(Outcome, String), Error> {
+async fn without_isolation(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Error> {
     if !global.quiet && !global.json {
         super::say("baseline: no isolation, no permission; for comparison only");
     }
@@ -87,7 +91,7 @@ async fn without_isolation(config: &Config, global: &Global, ask: &Ask) -> Resul
     tokio::select! {
         outcomes = run => {
             let outcome = outcomes?.pop().ok_or_else(|| Error::failed("the baseline gave no outcome"))?;
-            Ok((outcome, String::new()))
+            tell(global, &outcome, "")
         }
         () = interrupted() => Err(Error::failed("cancelled")),
     }
