@@ -40,8 +40,7 @@ pub fn of_step(catalogue: &Catalogue, inquiry: &Inquiry, step: &Step, resolved: 
     asked.question(catalogue, inquiry, &resolved.sources)
 }
 
-/// An app, given all that `labels` says, asks for a functionality. Counts a step of the plan that it anticipates as
-/// used by apps.
+/// An app, given all that `labels` says, asks for a functionality.
 #[must_use]
 pub fn of_request(
     catalogue: &Catalogue,
@@ -55,13 +54,7 @@ pub fn of_request(
     let effect = catalogue.get(functionality).map_or(Effect::Irreversible, |spec| spec.effect);
     let conformance = inquiry.course(|course| {
         let flowing = Flowing::Asked { by, functionality, effect, args };
-        let conformance = conformance(&course.plan, &course.used, &course.record, flowing);
-        if let Conformance::Expected { step } = &conformance
-            && functionality.app != *by
-        {
-            course.used.by_apps.insert(step.clone());
-        }
-        conformance
+        conformance(&course.plan, &course.used, &course.record, flowing)
     });
     let asked = Asked {
         from: Origin::App(by.clone()),

@@ -12,7 +12,7 @@ use bus::message::user::{Category, Choice, Effect};
 use serde::{Deserialize, Serialize};
 
 use super::destination::Whence;
-use super::label::Labels;
+use super::label::{Label, Labels};
 use super::question::{Origin, Question, Target};
 
 /// Names a grant: letters and digits.
@@ -64,7 +64,7 @@ pub struct Grant {
     pub category: Category,
     /// Of these versions of the apps only; see [`super::question::pin`].
     pub pin: String,
-    /// Carrying data of these sources at most.
+    /// Carrying data of these sources at most. What the receiving app itself said does not count: it has that.
     pub labels: Labels,
     /// To these receivers besides those that the user names.
     pub receivers: BTreeSet<String>,
@@ -155,7 +155,7 @@ impl Grant {
                     && question.effect != Effect::Irreversible
                     && !(self.scope == Scope::Always && self.category == Category::Data)
                     && (self.unexpected || question.conformance.is_expected())
-                    && question.labels.is_within(&self.labels)
+                    && question.labels.without(&Label::App(question.to.app().clone())).is_within(&self.labels)
                     && unnamed(question).is_subset(&self.receivers)
             }
         }

@@ -111,6 +111,12 @@ impl Labels {
         self
     }
 
+    /// Those besides this one, for a comparison; what is delivered keeps all of its labels.
+    #[must_use]
+    pub fn without(&self, label: &Label) -> Self {
+        self.0.iter().filter(|own| *own != label).cloned().collect()
+    }
+
     /// Is it a source?
     #[must_use]
     pub fn contains(&self, label: &Label) -> bool {

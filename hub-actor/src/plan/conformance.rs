@@ -10,7 +10,7 @@ use bus::id::{AppId, Functionality, StepId};
 use bus::message::user::Effect;
 use serde_json::Value;
 
-use super::{Plan, Record, StepKind, resolve};
+use super::{Plan, Record, Step, StepKind, resolve};
 
 /// Is it expected?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +38,8 @@ impl Conformance {
 /// Which steps of the plan were used up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Used {
-    /// By the executor. Add a step when its flow was decided.
+    /// By the executor. Add a step when its flow was decided. No app can use one up.
     pub by_plan: BTreeSet<StepId>,
-    /// By apps that asked for the same thing. Kept apart, so that an app cannot use up a step before the executor
-    /// comes to it.
-    pub by_apps: BTreeSet<StepId>,
 }
 
 /// A flow to be compared with the plan.
@@ -70,9 +67,9 @@ pub enum Flowing<'a> {
 
 /// Compares a flow with the plan and what was recorded.
 ///
-/// What an app asks for is expected in two cases: it reads by a functionality of its own while it works on a step
-/// delegated to it; or it reads exactly what an unused step of the plan will read. What changes something is never
-/// expected of an app: the executor does it once, by the plan.
+/// What an app asks for is expected in one case only: it reads by a functionality of its own, while it works on a step
+/// delegated to it. What it asks of another app is never a step of the plan, even if the plan does the very same: the
+/// plan gives that value to the executor, and here the app would get it.
 #[must_use]
 pub fn conformance(plan: &Plan, used: &Used, record: &Record, flowing: Flowing<'_>) -> Conformance {
     match flowing {
@@ -110,31 +107,16 @@ fn of_app(
     if let (true, Effect::Read, Some(step)) = (wanted.app == *by, effect, works) {
         return Conformance::Expected { step: step.id.clone() };
     }
-    let mut nearest = None;
-    for step in &plan.steps {
-        let StepKind::Call { functionality, .. } = &step.kind else { continue };
-        if functionality != wanted {
-            continue;
+    let same = |step: &&Step| {
+        matches!(&step.kind, StepKind::Call { functionality, .. } if functionality == wanted)
+            && resolve(step, record).is_ok_and(|resolved| resolved.args == *args)
+    };
+    match plan.steps.iter().find(same) {
+        Some(step) => {
+            unexpected(format!("{by} asks for what step {} does, which is not meant for it", step.id))
         }
-        if effect != Effect::Read {
-            return unexpected(format!(
-                "step {} of the plan does this by itself; {by} asks for it besides",
-                step.id
-            ));
-        }
-        if used.by_plan.contains(&step.id) || used.by_apps.contains(&step.id) {
-            nearest.get_or_insert(format!("step {} of the plan was carried out already", step.id));
-            continue;
-        }
-        match resolve(step, record) {
-            Ok(resolved) if resolved.args == *args => return Conformance::Expected { step: step.id.clone() },
-            Ok(resolved) => nearest = Some(difference(&resolved.args, args)),
-            Err(_) => {
-                nearest.get_or_insert(format!("step {} of the plan is not ready yet", step.id));
-            }
-        }
+        None => unexpected(format!("{wanted} is not in the plan; {by} asks for it")),
     }
-    unexpected(nearest.unwrap_or_else(|| format!("{wanted} is not in the plan; {by} asks for it")))
 }
 
 fn unexpected(differs: String) -> Conformance {
