@@ -4,4 +4,5 @@
 
 mod llm_gateway;
 mod parts;
+mod stores;
 mod whole;
