@@ -88,13 +88,17 @@ impl Folders {
     ///
     /// # Errors
     /// If the app is not here, or not the one that was vetted.
-    pub(crate) fn app_spec(&self, config: &HostConfig, spawn: &Spawn) -> Result<Option<AppSpec>, SpawnFailure> {
+    pub(crate) fn app_spec(
+        &self,
+        config: &HostConfig,
+        spawn: &Spawn,
+    ) -> Result<Option<AppSpec>, SpawnFailure> {
         let profile = &spawn.profile;
         let Kind::Stdio { command, env } = &profile.kind else { return Ok(None) };
         let app_dir = self.pinned(config, spawn)?;
-        let app_dir = app_dir.canonicalize().map_err(|error| {
-            not_here(format!("the folder of {} cannot be read: {error}", profile.app))
-        })?;
+        let app_dir = app_dir
+            .canonicalize()
+            .map_err(|error| not_here(format!("the folder of {} cannot be read: {error}", profile.app)))?;
         let data_dir = data_dir(config, &spawn.user, &profile.app)?;
         let mut command = command.clone();
         let mut read: Vec<PathBuf> = profile.read.iter().map(PathBuf::from).collect();

@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         (None, None) => serve(),
         (Some("probe"), None) => probe(),
         _ => {
-            eprintln!("usage: spoke-host        (started by secgpt)\n       spoke-host probe  (what this machine can enforce)");
+            eprintln!(
+                "usage: spoke-host        (started by secgpt)\n       spoke-host probe  (what this machine can enforce)"
+            );
             ExitCode::from(2)
         }
     }

@@ -14,6 +14,7 @@ use bus::envelope::Incoming;
 use bus::id::SpokeAddr;
 use bus::launch::{Child, HostConfig, LaunchError, failed};
 use bus::message::host::{Spawn, SpawnFailure, Spawned, Stop};
+use bus::service::Service;
 use bus::subject::{Auditor, Leaf, Op, Subject, pattern};
 use jail::report::Namespaces;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -103,6 +104,8 @@ async fn start(missing: Vec<String>) -> Result<(Arc<Host>, Child<HostConfig>), B
 async fn serve(host: Arc<Host>, mut child: Child<HostConfig>) -> Result<(), Box<dyn Error>> {
     let mut own = host.bus.subscribe(&pattern::host_in(&host.config.host)).await?;
     let mut any = host.bus.queue_subscribe(pattern::ANY_HOST, pattern::HOSTS).await?;
+    let about = "Starts and watches the spokes of one machine";
+    let _service = Service::start(&host.bus, "spoke-host", about, &[]).await?;
     let report = tokio::spawn(placement::report(Arc::clone(&host)));
     child.ready().await?;
     tracing::info!(host = %host.config.host, capacity = host.config.capacity, "ready");
@@ -162,7 +165,9 @@ impl Host {
             }
         };
         let subject = Subject::HostOut { host: self.config.host.clone(), op: Op::SPAWNED };
-        if let Err(error) = self.bus.publish(&subject, &Spawned { spawn: id.clone(), result }, Some(&id)).await {
+        if let Err(error) =
+            self.bus.publish(&subject, &Spawned { spawn: id.clone(), result }, Some(&id)).await
+        {
             tracing::error!(%error, %spoke, "the hub was not told of a spoke");
         }
         if let Some((running, place)) = running {
@@ -195,7 +200,8 @@ impl Host {
     fn reserve(&self, spoke: &SpokeAddr) -> Result<Arc<Place>, SpawnFailure> {
         let mut spokes = self.spokes();
         if self.config.capacity <= u32::try_from(spokes.len()).unwrap_or(u32::MAX) {
-            let detail = format!("host {} is full: it takes {} spokes", self.config.host, self.config.capacity);
+            let detail =
+                format!("host {} is full: it takes {} spokes", self.config.host, self.config.capacity);
             return Err(SpawnFailure { detail, hint: None, elsewhere: true });
         }
         if spokes.contains_key(spoke) {

@@ -98,7 +98,8 @@ fn process(host: &Host, spawn: &Spawn) -> Result<Running, SpawnFailure> {
 
 /// The two lines that are known before the spoke's key is.
 fn lines_for(host: &Host, spawn: &Spawn, app: Option<AppSpec>) -> Result<Vec<u8>, SpawnFailure> {
-    let cannot = |error: serde_json::Error| failure(format!("the spoke's words could not be written: {error}"));
+    let cannot =
+        |error: serde_json::Error| failure(format!("the spoke's words could not be written: {error}"));
     let assignment = Assignment {
         addr: spawn.spoke.clone(),
         url: host.address.url.clone(),
@@ -147,7 +148,8 @@ async fn signed(host: &Host, spawn: &Spawn, said: &mut Lines<ChildStdout>) -> Re
     };
     let subject = Subject::HostOut { host: host.config.host.clone(), op: Op::SIGN };
     let request = SignRequest { spawn: spawn.id.clone(), public_key };
-    let unsigned = |why: String| Silent::Failed(failure(format!("the hub did not sign for the spoke: {why}")));
+    let unsigned =
+        |why: String| Silent::Failed(failure(format!("the hub did not sign for the spoke: {why}")));
     let signed: Signed = host
         .bus
         .request(&subject, &request, Some(&spawn.id), PROMPT_REPLY)

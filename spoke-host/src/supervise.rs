@@ -33,7 +33,8 @@ struct End {
 /// Watches over a spoke, kills it when told, and says how it ended.
 pub(crate) async fn until_end(host: &Host, mut running: Running, place: &Place) {
     let spoke = running.spoke.clone();
-    let started = What::Started { who: format!("spoke {spoke}"), detail: "every layer is in force".to_owned() };
+    let started =
+        What::Started { who: format!("spoke {spoke}"), detail: "every layer is in force".to_owned() };
     host.bus.audit(Op::LIFECYCLE, Record { work: None, user: None, what: started }).await;
     let mut of_app = None;
     let mut stopped = false;
@@ -69,7 +70,9 @@ pub(crate) async fn until_end(host: &Host, mut running: Running, place: &Place) 
         (Op::LIFECYCLE, What::Stopped { who: format!("spoke {spoke}"), detail: how.clone() })
     };
     let subject = Subject::HostOut { host: host.config.host.clone(), op: Op::EXITED };
-    if let Err(error) = host.bus.publish(&subject, &Exited { spoke: spoke.clone(), how, violation }, None).await {
+    if let Err(error) =
+        host.bus.publish(&subject, &Exited { spoke: spoke.clone(), how, violation }, None).await
+    {
         tracing::error!(%spoke, %error, "the hub was not told of a spoke's end");
     }
     host.bus.audit(op, Record { work: None, user: None, what }).await;

@@ -31,7 +31,9 @@ pub(crate) async fn run(
             Err(wrong) => {
                 turns.push(Turn::Assistant { text: said.text, calls: Vec::new() });
                 turns.push(Turn::User {
-                    text: format!("This was not understood: {wrong}. Answer again, with the JSON object alone."),
+                    text: format!(
+                        "This was not understood: {wrong}. Answer again, with the JSON object alone."
+                    ),
                 });
                 why = wrong;
             }

@@ -60,7 +60,8 @@ pub(crate) async fn run(job: &Job, work: Work) -> Result<Value, Failure> {
         turns.push(Turn::Assistant { text: said.text, calls: said.calls });
         turns.extend(results);
     }
-    let words = format!("the model of {} was still calling tools after {rounds} turns, and was stopped", profile.app);
+    let words =
+        format!("the model of {} was still calling tools after {rounds} turns, and was stopped", profile.app);
     Err(Failure::new(FailureCode::Budget, words))
 }
 
@@ -80,9 +81,10 @@ fn tools(profile: &Profile) -> Vec<Tool> {
         .collect();
     tools.push(Tool {
         name: REQUEST_APP.to_owned(),
-        description: "Ask for something that another app can do, or (app `memory`, functionality `recall`) for \
+        description:
+            "Ask for something that another app can do, or (app `memory`, functionality `recall`) for \
                       stored data of the user. The user may refuse."
-            .to_owned(),
+                .to_owned(),
         parameters: json!({
             "type": "object",
             "properties": {
@@ -108,9 +110,8 @@ async fn carry_out(job: &Job, made: &ToolCall) -> Result<Value, Failure> {
         })?
     };
     if made.name == REQUEST_APP {
-        let wanted = serde_json::from_value(args).map_err(|error| {
-            Failure::new(FailureCode::Arguments, format!("{REQUEST_APP}: {error}"))
-        })?;
+        let wanted = serde_json::from_value(args)
+            .map_err(|error| Failure::new(FailureCode::Arguments, format!("{REQUEST_APP}: {error}")))?;
         return isc::ask(job, wanted).await;
     }
     let profile = &job.spoke.profile;

@@ -70,7 +70,10 @@ impl Job {
         if self.requests.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(());
         }
-        let words = format!("{} asked for more than the {most} things that a task may ask for", self.spoke.profile.app);
+        let words = format!(
+            "{} asked for more than the {most} things that a task may ask for",
+            self.spoke.profile.app
+        );
         Err(Failure::new(FailureCode::Budget, words))
     }
 

@@ -123,8 +123,8 @@ impl Desk {
             done(&self.spoke, &task.id, Err(Failure::new(FailureCode::Lost, words)), 0).await;
             return;
         }
-        let limit = Duration::from_millis(task.limit_ms)
-            .min(Duration::from_secs(self.spoke.profile.limits.task_s));
+        let limit =
+            Duration::from_millis(task.limit_ms).min(Duration::from_secs(self.spoke.profile.limits.task_s));
         let (cancel, cancelled) = oneshot::channel();
         self.cancel.insert(task.id.clone(), cancel);
         let job = Job::new(Arc::clone(&self.spoke), task.id, Instant::now() + limit);

@@ -73,7 +73,8 @@ async fn a_result_that_does_not_fit_its_schema_is_not_handed_on() {
     let mut hub = Hub::start().await;
     let script = answers(r#"{"structuredContent":{"fare":"much"},"content":[]}"#);
     let (mut profile, pinned) = hub.stranger("ill-formed", &script, &["go"]);
-    profile.functions[0].response = Some(json!({"type": "object", "properties": {"fare": {"type": "number"}}}));
+    profile.functions[0].response =
+        Some(json!({"type": "object", "properties": {"fare": {"type": "number"}}}));
     let (spoke, _) = hub.spawn(profile, pinned).await;
     let failure = hub.call(&spoke, "go", json!({})).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::Result);
@@ -157,7 +158,10 @@ async fn an_app_that_exits_in_the_middle_fails_its_task_with_how_and_its_last_wo
     let spoke = hub.spawn_stranger("leaving", &script).await;
     let failure = hub.call(&spoke, "go", json!({})).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::AppExited, "{failure:?}");
-    assert!(failure.detail.contains("exit code 3") && failure.detail.contains("no luck today"), "{failure:?}");
+    assert!(
+        failure.detail.contains("exit code 3") && failure.detail.contains("no luck today"),
+        "{failure:?}"
+    );
     let exited = hub.exited(&spoke).await;
     assert_eq!(exited.how, "its app ended by itself with exit code 3");
     assert!(!exited.violation);
@@ -248,7 +252,10 @@ async fn a_hundred_megabytes_without_a_line_do_not_grow_the_spoke() {
 #[tokio::test]
 async fn some_words_on_the_wrong_channel_are_passed_over() {
     let mut hub = Hub::start().await;
-    let script = format!("echo 'Welcome to my server!'; echo; {}", answers(r#"{"content":[{"type":"text","text":"1"}]}"#));
+    let script = format!(
+        "echo 'Welcome to my server!'; echo; {}",
+        answers(r#"{"content":[{"type":"text","text":"1"}]}"#)
+    );
     let spoke = hub.spawn_stranger("polite", &script).await;
     assert_eq!(hub.call(&spoke, "go", json!({})).await.unwrap(), json!(1));
 }
@@ -291,7 +298,14 @@ async fn many_calls_at_once_are_all_answered() {
     let (metro, _) = hub.spawn_catalogued("metro_hail").await;
     let mut ids = Vec::new();
     for _ in 0..200 {
-        ids.push(hub.give(&metro, PATIENCE, Work::Call { function: "estimate_fare".parse().unwrap(), args: FARE() }).await);
+        ids.push(
+            hub.give(
+                &metro,
+                PATIENCE,
+                Work::Call { function: "estimate_fare".parse().unwrap(), args: FARE() },
+            )
+            .await,
+        );
     }
     for id in ids {
         assert_eq!(hub.done(&id).await.result.unwrap()["fare"], 51.8);

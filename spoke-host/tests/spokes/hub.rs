@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::acl::Role;
@@ -12,7 +12,9 @@ use bus::id::{AppId, FunctionName, HostId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::launch::HostConfig;
 use bus::limits::SPOKE_CREDENTIAL;
 use bus::message::chat::{ChatReply, ChatRequest};
-use bus::message::host::{Exited, HostReport, SignRequest, Signed, Spawn, SpawnFailure, Spawned, Stop, Vouched};
+use bus::message::host::{
+    Exited, HostReport, SignRequest, Signed, Spawn, SpawnFailure, Spawned, Stop, Vouched,
+};
 use bus::message::isc::{Probe, Probed, Request, Response};
 use bus::message::log::Lines;
 use bus::message::profile::{Function, Kind, Limits, Profile};
@@ -128,7 +130,11 @@ impl Hub {
     }
 
     /// Asks for a spoke, and returns what its host says.
-    pub async fn try_spawn(&mut self, profile: Profile, pinned: String) -> (SpokeAddr, Result<Vouched, SpawnFailure>) {
+    pub async fn try_spawn(
+        &mut self,
+        profile: Profile,
+        pinned: String,
+    ) -> (SpokeAddr, Result<Vouched, SpawnFailure>) {
         let spoke = SpokeAddr { app: profile.app.clone(), id: SpokeId::fresh() };
         let user = UserId::parse("ann").unwrap();
         let id = WorkId::fresh();
@@ -320,6 +326,7 @@ async fn listen(
     let mut isc = bus.subscribe(&pattern::every_spoke_to(Service::Isc)).await.unwrap();
     let bus = bus.clone();
     tokio::spawn(async move {
+        let mut of_own = HashMap::new();
         loop {
             let message = tokio::select! {
                 Some(message) = of_host.next() => message,
@@ -340,7 +347,14 @@ async fn listen(
                 Subject::HostOut { op: Op::EXITED, .. } => Heard::Exited(message.body().unwrap()),
                 Subject::HostOut { op: Op::REPORT, .. } => Heard::Report(message.body().unwrap()),
                 Subject::SpokeOut { spoke, op: Op::READY, .. } => Heard::Ready(spoke),
-                Subject::SpokeOut { op: Op::DONE, .. } => Heard::Done(message.body().unwrap()),
+                Subject::SpokeOut { op: Op::DONE, .. } => {
+                    let done: Done = message.body().unwrap();
+                    if let Some(asked) = of_own.remove(&done.task) {
+                        bus.respond(&asked, &Response { result: done.result }).await;
+                        continue;
+                    }
+                    Heard::Done(done)
+                }
                 Subject::SpokeOut { op: Op::TOKEN, .. } => Heard::Token(message.body().unwrap()),
                 Subject::SpokeOut { spoke, op: Op::LINE, .. } => Heard::Lines(spoke, message.body().unwrap()),
                 Subject::SpokeOut { op: Op::PROBE, .. } => {
@@ -351,6 +365,18 @@ async fn listen(
                 }
                 Subject::SpokeOut { spoke, op: Op::REQUEST, .. } => {
                     let request: Request = message.body().unwrap();
+                    // What a model wants of its own app is allowed here, and carried out by the same spoke.
+                    if let Some(function) = request.functionality.strip_prefix(&format!("{}.", spoke.app)) {
+                        let task = Task {
+                            id: WorkId::fresh(),
+                            limit_ms: 10_000,
+                            work: call(function, request.args),
+                        };
+                        let subject = Subject::SpokeIn { spoke, leaf: Leaf::Task };
+                        bus.publish(&subject, &task, None).await.unwrap();
+                        of_own.insert(task.id, message);
+                        continue;
+                    }
                     bus.respond(&message, &Response { result: others(&request) }).await;
                     Heard::Isc(spoke, request)
                 }
@@ -363,7 +389,11 @@ async fn listen(
     });
 }
 
-async fn play_model(nats: &Nats, model: fn(usize, &ChatRequest) -> Vec<ChatReply>, calls: Arc<AtomicUsize>) -> JoinHandle<()> {
+async fn play_model(
+    nats: &Nats,
+    model: fn(usize, &ChatRequest) -> Vec<ChatReply>,
+    calls: Arc<AtomicUsize>,
+) -> JoinHandle<()> {
     let bus = nats.bus(&Role::LlmGateway).await;
     let mut asked = bus.subscribe(&pattern::every_spoke_to(Service::Llm)).await.unwrap();
     bus.flush().await.unwrap();

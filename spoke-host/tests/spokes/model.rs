@@ -36,7 +36,9 @@ fn delegate(request: &str, rounds: u32) -> Work {
 #[tokio::test]
 async fn a_prompt_app_answers_a_call_by_its_own_model() {
     let model = |_, request: &bus::message::chat::ChatRequest| match request.turns.as_slice() {
-        [Turn::System { text }, Turn::User { text: user }] if text.contains("symptoms") && user == "I am tired" => {
+        [Turn::System { text }, Turn::User { text: user }]
+            if text.contains("symptoms") && user == "I am tired" =>
+        {
             says("Rest.")
         }
         other => panic!("{other:?}"),
@@ -54,10 +56,7 @@ async fn a_delegate_uses_its_own_tool_and_answers() {
         0 => {
             let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
             assert_eq!(names, ["metro_hail__estimate_fare", "request_app"]);
-            calls(
-                "metro_hail__estimate_fare",
-                r#"{"start_point": "Main Street", "end_point": "Elm Avenue"}"#,
-            )
+            calls("metro_hail__estimate_fare", r#"{"start_point": "Main Street", "end_point": "Elm Avenue"}"#)
         }
         _ => says(&format!("It costs {}.", last_tool(&request.turns)["fare"])),
     };
@@ -189,9 +188,11 @@ async fn an_answer_of_another_form_is_asked_for_once_more() {
     };
     let mut hub = Hub::with(Settings { model, ..Settings::default() }).await;
     let (spoke, _) = hub.spawn_empty().await;
-    let schema = json!({"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]});
+    let schema =
+        json!({"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]});
     let schema = Some(NamedSchema { name: "secgpt_derive".into(), schema });
-    let work = |schema| Work::Converse { turns: vec![Turn::User { text: "?".into() }], schema, stream: false };
+    let work =
+        |schema| Work::Converse { turns: vec![Turn::User { text: "?".into() }], schema, stream: false };
     assert_eq!(hub.work(&spoke, work(schema)).await.unwrap(), json!({"value": 7}));
 }
 
@@ -202,8 +203,7 @@ async fn without_a_gateway_the_failure_says_so() {
     hub.silence_model().await;
     let (spoke, _) = hub.spawn_empty().await;
     let turns = vec![Turn::User { text: "hello".into() }];
-    let failure =
-        hub.work(&spoke, Work::Converse { turns, schema: None, stream: false }).await.unwrap_err();
+    let failure = hub.work(&spoke, Work::Converse { turns, schema: None, stream: false }).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::Model);
     assert!(failure.detail.contains("llm-gateway"), "{failure:?}");
 }

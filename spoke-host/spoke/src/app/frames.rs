@@ -105,7 +105,8 @@ impl Transport<RoleClient> for Frames {
     ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
         let stdin = Arc::clone(&self.stdin);
         async move {
-            let mut line = serde_json::to_vec(&message).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
+            let mut line =
+                serde_json::to_vec(&message).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
             line.push(b'\n');
             stdin.lock().await.write_all(&line).await
         }

@@ -27,16 +27,13 @@ const MAX_WORDS: usize = 2000;
 /// Greets the server and compares what it offers with what the manifest needs. Then keeps the conversation alive.
 pub(super) async fn greet(frames: Frames, needed: Vec<String>, undertaker: Undertaker) {
     let greeting = async {
-        let running = ().serve(frames).await.map_err(|error| format!("did not greet as an MCP server: {error}"))?;
+        let running =
+            ().serve(frames).await.map_err(|error| format!("did not greet as an MCP server: {error}"))?;
         let missing = missing(running.peer(), needed).await?;
-        if missing.is_empty() {
-            Ok(running)
-        } else {
-            Err(format!("does not offer what its manifest names: {}", missing.join(", ")))
-        }
+        Ok::<_, String>((running, missing))
     };
     match tokio::time::timeout(GREETING, greeting).await {
-        Ok(Ok(running)) => {
+        Ok(Ok((running, missing))) if missing.is_empty() => {
             undertaker.0.send_if_modified(|life| match life {
                 Life::Starting => {
                     *life = Life::Serving(running.peer().clone());
@@ -48,6 +45,9 @@ pub(super) async fn greet(frames: Frames, needed: Vec<String>, undertaker: Under
             let _ = running.waiting().await;
             tokio::time::sleep(super::CLOSING).await;
             undertaker.nonsense("closed its output without ending");
+        }
+        Ok(Ok((_running, missing))) => {
+            undertaker.nonsense(&format!("does not offer what its manifest names: {}", missing.join(", ")));
         }
         Ok(Err(how)) => {
             // An app that has just ended could not greet either; then its end is the better word.

@@ -13,10 +13,8 @@ use crate::job::Job;
 
 /// One turn of the app's own model: the description is what it is told, the arguments are what is said to it.
 pub(crate) async fn call(job: &Job, function: &Function, args: &Value) -> Result<Value, Failure> {
-    let turns = vec![
-        Turn::System { text: job.spoke.profile.description.clone() },
-        Turn::User { text: words(args) },
-    ];
+    let turns =
+        vec![Turn::System { text: job.spoke.profile.description.clone() }, Turn::User { text: words(args) }];
     match &function.response {
         Some(schema) if !is_text(schema) => {
             let schema = NamedSchema { name: function.name.to_string(), schema: schema.clone() };
@@ -37,9 +35,10 @@ fn words(args: &Value) -> String {
 /// Does the schema ask for `{"text": …}` and no more? Then the model may answer in plain words.
 fn is_text(schema: &Value) -> bool {
     let is_string = schema.pointer("/properties/text/type").is_some_and(|kind| kind == "string");
-    let others = schema.get("required").and_then(Value::as_array).is_some_and(|required| {
-        required.iter().any(|name| name != "text")
-    });
+    let others = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .is_some_and(|required| required.iter().any(|name| name != "text"));
     is_string && !others
 }
 
@@ -56,7 +55,9 @@ mod tests {
 
     #[test]
     fn only_a_schema_of_a_single_text_is_answered_in_plain_words() {
-        assert!(is_text(&json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]})));
+        assert!(is_text(
+            &json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]})
+        ));
         assert!(!is_text(&json!({"properties": {"text": {"type": "string"}}, "required": ["text", "mood"]})));
         assert!(!is_text(&json!({"properties": {"fare": {"type": "number"}}})));
     }
