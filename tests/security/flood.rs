@@ -98,7 +98,7 @@ async fn a_flooding_app_does_not_delay_its_neighbour() {
                 }
                 flood.send(&lines);
                 sent.fetch_add(300, Ordering::Relaxed);
-                // Some ten thousand messages a second: fifty times what the gateway takes from one spoke.
+                // Some ten thousand messages a second: ten times what the gateway takes from one spoke.
                 std::thread::sleep(Duration::from_millis(25));
             }
         });
@@ -106,14 +106,17 @@ async fn a_flooding_app_does_not_delay_its_neighbour() {
         while sent.load(Ordering::Relaxed) < 3000 {
             std::thread::yield_now();
         }
-        under_flood.extend((0..20).map(|_| ask()));
+        while sent.load(Ordering::Relaxed) < 20_000 {
+            under_flood.push(ask());
+            // An honest spoke works between its calls.
+            std::thread::sleep(Duration::from_millis(10));
+        }
     });
-    // Control: there was a flood. Figures are for benchmarks; here it is enough that nobody starves.
+    // Figures are for benchmarks; here it is enough that nobody starves. Control: that many messages were sent.
     let sent = sent.load(Ordering::Relaxed);
-    assert!(5_000 < sent, "only {sent} messages were sent");
     under_flood.sort();
     calm.sort();
-    let (median, worst) = (under_flood[10], under_flood[19]);
+    let (median, worst) = (under_flood[under_flood.len() / 2], under_flood[under_flood.len() - 1]);
     assert!(
         worst < Duration::from_secs(5) && median < Duration::from_secs(2),
         "calm {:?}, under a flood of {sent} messages {median:?}, at worst {worst:?}",

@@ -21,7 +21,22 @@ const OURS: [(&str, &[&str]); 11] = [
     ("hub-actor", &["bus", "manifest"]),
     // Starts the others as processes; uses jail only to say what the kernel offers (`doctor`).
     ("runtime", &["bus", "jail", "manifest"]),
-    ("system-tests", &["bus", "jail", "manifest"]),
+    // All of them, as whoever tests them needs.
+    (
+        "system-tests",
+        &[
+            "bus",
+            "jail",
+            "manifest",
+            "hub-actor",
+            "runtime",
+            "spoke-host",
+            "spoke",
+            "llm-gateway",
+            "egress-gateway",
+            "example-apps",
+        ],
+    ),
 ];
 
 /// What may not be linked into a program, not even by way of others, with the reason.

@@ -33,7 +33,7 @@ pub const NAME: &str = "secgpt-llm";
 
 /// Messages a second from one spoke, and at once. Its own limit is [`crate::budget::AT_ONCE`] calls of each task; what
 /// comes faster than this is dropped unread, so that it costs next to nothing.
-pub const PACE: (u32, u32) = (200, 400);
+pub const PACE: (u32, u32) = (1000, 2000);
 
 /// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
 const PACES: usize = 4096;
