@@ -181,7 +181,8 @@ fn offers(catalogue: &Catalogue, config: &HubConfig) -> HashMap<AppId, Offer> {
         // Only a program needs the app's folder on the host; all else is in the profile.
         let folder = matches!(manifest.kind, AppKind::Stdio { .. });
         let pinned = if folder { manifest.hash.clone() } else { String::new() };
-        (manifest.app.clone(), Offer { profile: manifest.profile(), pinned })
+        let credentials = !manifest.credentials.is_empty();
+        (manifest.app.clone(), Offer { profile: manifest.profile(), pinned, credentials })
     };
     let mut offers: HashMap<AppId, Offer> = catalogue.apps().map(of).collect();
     offers.insert(empty(), empty_offer(config.limits));

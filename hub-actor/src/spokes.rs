@@ -50,7 +50,7 @@ pub fn empty_offer(limits: Limits) -> Offer {
         read: Vec::new(),
         network: false,
     };
-    Offer { profile, pinned: String::new() }
+    Offer { profile, pinned: String::new(), credentials: false }
 }
 
 /// The handle. Cheap to clone.
@@ -58,19 +58,19 @@ pub fn empty_offer(limits: Limits) -> Offer {
 pub struct Spokes {
     address: Addr<SpokesActor>,
     bus: Bus,
-    /// Apps with a way out to the web: the egress-gateway must know for whom they work.
-    outward: Arc<HashSet<AppId>>,
+    /// Apps that use credentials of users: the egress-gateway must know for whom they work.
+    credentialled: Arc<HashSet<AppId>>,
 }
 
 impl Spokes {
     /// Starts the actor. `offers` are the apps that can be started; `signer` signs for their spokes.
     #[must_use]
     pub fn start(bus: &Bus, offers: HashMap<AppId, Offer>, signer: Signer) -> Self {
-        let outward = offers.values().filter(|offer| offer.profile.network);
-        let outward = Arc::new(outward.map(|offer| offer.profile.app.clone()).collect());
+        let credentialled = offers.values().filter(|offer| offer.credentials);
+        let credentialled = Arc::new(credentialled.map(|offer| offer.profile.app.clone()).collect());
         let actor =
             SpokesActor { book: Book::new(offers), bus: bus.clone(), audit: Audit::new(bus.clone()), signer };
-        Self { address: start(actor), bus: bus.clone(), outward }
+        Self { address: start(actor), bus: bus.clone(), credentialled }
     }
 
     /// A spoke for this need: one that is there, or a new one.

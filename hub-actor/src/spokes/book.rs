@@ -41,6 +41,8 @@ pub struct Offer {
     pub profile: Profile,
     /// Hash of the app's folder; empty without a folder.
     pub pinned: String,
+    /// Are credentials of users added to what it sends? Then the egress-gateway must know for whom it works.
+    pub credentials: bool,
 }
 
 /// A spoke that is wanted.
@@ -448,7 +450,7 @@ impl Book {
     /// Forgets a spoke; what it works on fails.
     fn remove(&mut self, spoke: &SpokeAddr, failure: &Failure) {
         let Some(live) = self.live.remove(spoke) else { return };
-        if self.has_way_out(&spoke.app) {
+        if self.offers.get(&spoke.app).is_some_and(|offer| offer.credentials) {
             self.effects.push(Effect::Forget(spoke.clone()));
         }
         self.shared.retain(|_, shared| shared != spoke);
@@ -586,11 +588,6 @@ impl Book {
             .collect();
         hosts.sort();
         hosts
-    }
-
-    /// Does the app have a way out to the web?
-    fn has_way_out(&self, app: &AppId) -> bool {
-        self.offers.get(app).is_some_and(|offer| offer.profile.network)
     }
 
     /// Spokes alive.

@@ -122,7 +122,7 @@ impl Spokes {
             if let Some(spends) = &job.spends {
                 self.announce(&spoke, &task, spends, job.limit).await?;
             }
-            if self.outward.contains(&job.app) {
+            if self.credentialled.contains(&job.app) {
                 self.introduce(&spoke, &job.user).await;
             }
             let (end, ended) = oneshot::channel();

@@ -1,3 +1,5 @@
+//! What `answer.rs` promises, each promise a test.
+
 use bus::id::{SessionId, StepId};
 use bus::message::user::{Category, Effect, Flow};
 

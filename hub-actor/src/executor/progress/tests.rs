@@ -1,3 +1,5 @@
+//! What `progress.rs` promises, each promise a test.
+
 use bus::id::{AppId, Functionality};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! What `book.rs` promises, each promise a test.
+
 use std::sync::Arc;
 
 use bus::message::host::{REQUIRED_LAYERS, Vouched};
@@ -23,7 +25,7 @@ fn need(name: &str) -> Need {
     Need { user, session, query: None, app: app(name), fresh: false }
 }
 
-fn offer(name: &str, pinned: &str, network: bool) -> (AppId, Offer) {
+fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
     let profile = Profile {
         app: app(name),
         kind: Kind::Prompt,
@@ -31,9 +33,9 @@ fn offer(name: &str, pinned: &str, network: bool) -> (AppId, Offer) {
         functions: Vec::new(),
         limits: LIMITS,
         read: Vec::new(),
-        network,
+        network: false,
     };
-    (app(name), Offer { profile, pinned: pinned.into() })
+    (app(name), Offer { profile, pinned: pinned.into(), credentials })
 }
 
 struct Scene {
