@@ -43,6 +43,8 @@ pub const STORE: &str = "redis-server";
 pub const HUB: &str = "hub";
 /// The model's gateway.
 pub const LLM: &str = "llm-gateway";
+/// The gateway to the web.
+pub const EGRESS: &str = "egress-gateway";
 /// The local host of spokes.
 pub const HOST: &str = "spoke-host";
 

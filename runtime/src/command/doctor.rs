@@ -129,7 +129,9 @@ async fn kernel() -> Vec<Finding> {
 
 async fn programs(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in [supervisor::HUB, supervisor::LLM, supervisor::HOST, "spoke", "example-app"] {
+    for name in
+        [supervisor::HUB, supervisor::LLM, supervisor::EGRESS, supervisor::HOST, "spoke", "example-app"]
+    {
         findings.push(match program(name) {
             Ok(path) => Finding::good(name, path.display().to_string()),
             Err(error) => Finding::from_error(name, &error),

@@ -104,15 +104,23 @@ impl Running {
         let (tell, ended) = watch::channel(None);
         let name = spec.name;
         tokio::spawn(async move {
+            let mut wanted = true;
             let status = loop {
                 tokio::select! {
                     status = child.wait() => break status,
-                    Some(signal) = orders.recv() => {
-                        // Not reaped yet, so the id is still this child's.
-                        if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-                            let _ = kill(Pid::from_raw(pid), signal);
+                    signal = orders.recv(), if wanted => match signal {
+                        Some(signal) => {
+                            // Not reaped yet, so the id is still this child's.
+                            if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+                                let _ = kill(Pid::from_raw(pid), signal);
+                            }
                         }
-                    }
+                        // Whoever held it has let it fall.
+                        None => {
+                            wanted = false;
+                            let _ = child.start_kill();
+                        }
+                    },
                 }
             };
             tell.send_replace(Some(status.unwrap_or_default()));

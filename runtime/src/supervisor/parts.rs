@@ -14,7 +14,7 @@ use bus::acl::Role;
 use bus::client::{Address, Bus, WhenLost};
 use bus::id::HostId;
 use bus::identity::{Realm, Signer};
-use bus::launch::{HostConfig, HubConfig, LlmConfig};
+use bus::launch::{EgressConfig, HostConfig, HubConfig, LlmConfig};
 use bus::message::audit::What;
 use bus::secret::Secret;
 use bus::subject::{Auditor, inbox};
@@ -26,7 +26,7 @@ use super::child::{Running, Spec, signed};
 use super::log::{Log, Watcher};
 use super::refusal::refusal;
 use super::store::Store;
-use super::{BROKER, HOST, HUB, LLM, STORE, record};
+use super::{BROKER, EGRESS, HOST, HUB, LLM, STORE, record};
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{self, Model, ModelConfig};
@@ -46,6 +46,7 @@ pub struct Parts {
     signer: Signer,
     logs: PathBuf,
     data: PathBuf,
+    credentials: PathBuf,
     choice: Choice,
     model: Option<Model>,
     model_url: String,
@@ -92,6 +93,7 @@ impl Parts {
             realm,
             logs: state.folder("log")?,
             data: state.folder("data")?,
+            credentials: state.folder("credentials")?,
             model_url: choice.base_url.clone().unwrap_or_default(),
             choice,
             model: None,
@@ -120,38 +122,56 @@ impl Parts {
         told: impl Fn(&str),
     ) -> Result<Vec<Running>, (Error, Vec<Running>)> {
         let mut running = Vec::new();
-        if let Err(error) = self.start_model().await {
-            return Err((error, running));
+        let started = tokio::select! {
+            started = self.start_in_order(&mut running, told) => Ok(started),
+            Some(gone) = ended.recv() => Err(gone),
+        };
+        match started {
+            Ok(Ok(())) => Ok(running),
+            Ok(Err(error)) => Err((error, running)),
+            Err(gone) => Err((went(gone, &running), running)),
         }
-        let names = [(self.store.is_some(), STORE), (self.broker.is_some(), BROKER)];
-        for name in
-            names.into_iter().filter_map(|(wanted, name)| wanted.then_some(name)).chain([HUB, LLM, HOST])
-        {
-            told(name);
-            if name == HUB
-                && let Err(error) = self.connect().await
-            {
-                return Err((error, running));
-            }
-            let started = tokio::select! {
-                started = self.start(name) => started,
-                Some(gone) = ended.recv() => Err(went(gone, &running)),
-            };
-            match started {
-                Ok(part) => running.push(part),
-                Err(error) => return Err((error, running)),
-            }
-        }
-        Ok(running)
     }
 
-    /// Starts one part.
+    async fn start_in_order(&mut self, running: &mut Vec<Running>, told: impl Fn(&str)) -> Result<(), Error> {
+        self.start_model().await?;
+        told("the servers");
+        let (broker_log, store_log) = (self.log(BROKER)?, self.log(STORE)?);
+        let store = async {
+            match &self.store {
+                Some(store) => store.start(store_log, self.ends.clone()).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let broker = async {
+            match &mut self.broker {
+                Some(broker) => broker.start(&self.realm, broker_log, self.ends.clone()).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (store, broker) = tokio::join!(store, broker);
+        let broker = broker.map(|started| {
+            started.map(|(part, address)| {
+                self.address = address;
+                part
+            })
+        });
+        gather(running, [store, broker])?;
+        self.connect().await?;
+        told("hub and gateways");
+        let (hub, llm, egress) =
+            tokio::join!(self.start_ours(HUB), self.start_ours(LLM), self.start_ours(EGRESS));
+        gather(running, [hub.map(Some), llm.map(Some), egress.map(Some)])?;
+        told("the host of spokes");
+        gather(running, [self.start_ours(HOST).await.map(Some)])
+    }
+
+    /// Starts one part again.
     ///
     /// # Errors
     /// If it is not ready in time.
     pub async fn start(&mut self, name: &'static str) -> Result<Running, Error> {
-        let watcher = (name == BROKER).then(|| self.watcher());
-        let log = Log::open(&self.logs, name, watcher)?;
+        let log = self.log(name)?;
         match name {
             BROKER => {
                 let broker =
@@ -164,14 +184,26 @@ impl Parts {
                 let store = self.store.as_ref().ok_or_else(|| Error::failed("there is no store of ours"))?;
                 store.start(log, self.ends.clone()).await
             }
+            ours => self.start_ours(ours).await,
+        }
+    }
+
+    async fn start_ours(&self, name: &'static str) -> Result<Running, Error> {
+        let log = self.log(name)?;
+        match name {
             HUB => self.launch(HUB, log, &Role::Hub, self.hub()?).await,
             LLM => self.launch(LLM, log, &Role::LlmGateway, self.llm()).await,
+            EGRESS => self.launch(EGRESS, log, &Role::EgressGateway, self.egress()).await,
             _ => {
                 let host = HostId::parse(LOCAL)?;
                 let config = host_config(&self.config, host.clone(), self.data.clone())?;
                 self.launch(HOST, log, &Role::Host(host), config).await
             }
         }
+    }
+
+    fn log(&self, name: &'static str) -> Result<Log, Error> {
+        Log::open(&self.logs, name, (name == BROKER).then(|| self.watcher()))
     }
 
     async fn launch<C: serde::Serialize>(
@@ -223,6 +255,16 @@ impl Parts {
             api_key: self.choice.key.clone(),
             embeddings_model: self.config.model.embeddings_model.clone(),
             timeout_ms: millis(self.config.model.timeout),
+        }
+    }
+
+    fn egress(&self) -> EgressConfig {
+        EgressConfig {
+            apps: self.config.apps.dirs.clone(),
+            credentials: self.credentials.clone(),
+            credentials_key: None,
+            suffix_list: None,
+            tls_ca: None,
         }
     }
 
@@ -302,6 +344,22 @@ impl Parts {
             bus.audit(op, record).await;
         }
     }
+}
+
+/// Takes what was started, all of it; then the first error, if there is one.
+fn gather<const N: usize>(
+    running: &mut Vec<Running>,
+    started: [Result<Option<Running>, Error>; N],
+) -> Result<(), Error> {
+    let mut first = Ok(());
+    for part in started {
+        match part {
+            Ok(part) => running.extend(part),
+            Err(error) if first.is_ok() => first = Err(error),
+            Err(_) => {}
+        }
+    }
+    first
 }
 
 /// A part ended while others were still being started.
