@@ -207,7 +207,15 @@ impl Desk {
         let deadline = tokio::time::Instant::now() + TASK;
         loop {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            match answers.next::<ChatReply>(left).await.map_err(failed)? {
+            let reply = tokio::select! {
+                reply = answers.next::<ChatReply>(left) => reply.map_err(failed)?,
+                // The answer would have come on the connection that is gone.
+                () = self.bus.lost() => {
+                    let detail = "the connection to the bus broke while the model was asked";
+                    return Err(Failure::new(FailureCode::Lost, detail));
+                }
+            };
+            match reply {
                 ChatReply::Token { .. } => {}
                 ChatReply::Done { text, model, .. } => {
                     self.model.answered(&model);

@@ -102,19 +102,32 @@ async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -
         app: empty(),
         fresh: true,
     });
-    let carried_out = executor::carry_out(parts, inquiry, Arc::clone(&plan));
-    let (composer, ()) = tokio::join!(composer, carried_out);
+    let mut composer = std::pin::pin!(composer);
+    let mut carried_out = std::pin::pin!(executor::carry_out(parts, inquiry, Arc::clone(&plan)));
+    let composer_is_there = tokio::select! {
+        biased;
+        () = &mut carried_out => None,
+        placed = &mut composer => {
+            carried_out.await;
+            Some(placed)
+        }
+    };
     sort_results(inquiry, &plan);
     let ledger = inquiry.ledger(|ledger| ledger.clone());
-    let by = composer.map(By::Waiting);
     if ledger.results.iter().all(|result| result.error.is_some()) {
-        if let Ok(By::Waiting(spoke)) = by {
+        // One that is still being started is stopped when nobody takes it.
+        if let Some(Ok(spoke)) = composer_is_there {
             parts.spokes.release(spoke);
         }
         let (ending, error) = answer::unanswered(&ledger);
         return Ended { ending, answer: None, error: Some(error) };
     }
-    compose(parts, inquiry, &ledger.results, by.map_err(|failure| failure.detail)).await
+    let composer = match composer_is_there {
+        Some(placed) => placed,
+        None => composer.await,
+    };
+    let by = composer.map(By::Waiting).map_err(|failure| failure.detail);
+    compose(parts, inquiry, &ledger.results, by).await
 }
 
 async fn remembered(parts: &Parts, inquiry: &Inquiry) -> Conversation {

@@ -48,7 +48,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// A broker with a realm of its own.
 pub struct Broker {
-    _program: Program,
+    program: Option<Program>,
     pub folder: TempDir,
     pub realm: Realm,
     pub url: String,
@@ -58,6 +58,21 @@ impl Broker {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let realm = Realm::generate().unwrap();
+        let mut broker = Self { program: None, folder, realm, url: String::new() };
+        broker.run(None);
+        broker
+    }
+
+    /// Kills it, and starts it again at the same place after a moment.
+    pub fn restart(&mut self, after: Duration) {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok());
+        self.program = None;
+        std::thread::sleep(after);
+        self.run(port);
+    }
+
+    fn run(&mut self, port: Option<u16>) {
+        let Self { folder, realm, .. } = self;
         let dirs = ServerDirs::under(folder.path());
         for dir in dirs.all() {
             std::fs::create_dir_all(dir).unwrap();
@@ -65,7 +80,7 @@ impl Broker {
         let config = ServerConfig {
             name: "test",
             host: Ipv4Addr::LOCALHOST.into(),
-            port: None,
+            port,
             store_dir: &dirs.store,
             resolver_dir: &dirs.resolver,
             ports_dir: &dirs.ports,
@@ -84,7 +99,7 @@ impl Broker {
         let pid = child.id();
         let program = Program(child);
         let url = until("nats-server listens", || listening_at(&dirs.ports, pid));
-        Self { _program: program, folder, realm, url }
+        (self.program, self.url) = (Some(program), url);
     }
 
     pub fn address(&self) -> Address {

@@ -267,6 +267,28 @@ fn a_hub_that_stops_tells_every_query_and_stops_every_spoke() {
 }
 
 #[test]
+fn a_broker_that_is_restarted_ends_the_query_in_flight_and_the_next_one_works() {
+    run(async {
+        let good = plain();
+        let first = std::cell::Cell::new(true);
+        let once = script(move |spoke, task| {
+            let hangs = spoke.app() == "mail" && first.replace(false);
+            let good = std::rc::Rc::clone(&good);
+            async move { if hangs { std::future::pending().await } else { good(spoke, task).await } }
+        });
+        let mut town = Town::found(Plot::new(vec![calls(&[("mail.newest", "x")])], once)).await;
+        let query = town.ann.query("x");
+        town.ann.send(&query).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        town.broker.restart(Duration::from_millis(200));
+        let (outcome, _) = town.ann.await_end(&query.id).await;
+        assert_eq!(outcome.outcome, Ending::Failed);
+        assert!(outcome.error.unwrap().contains("the connection to the bus broke"));
+        assert_eq!(town.ann.ask("x").await.outcome, Ending::Answered);
+    });
+}
+
+#[test]
 fn without_a_gateway_the_query_ends_in_a_sentence() {
     run(async {
         let mut town = Town::found(Plot::new(vec![both()], plain())).await;
