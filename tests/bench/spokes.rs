@@ -30,6 +30,12 @@ pub async fn measure() -> Value {
     let mut heard = hub.subscribe(&pattern::host_out(&host)).await.expect("a subscription");
     let mut ready = hub.subscribe(&pattern::every_spoke_to(Service::Result)).await.expect("a subscription");
     let core = Core::start(&nats, "spoke-host", &Role::Host(host.clone()), config(&nats, &host));
+    // Said after the host's subscriptions, on the same connection: from here on it hears us.
+    while let Some(message) = heard.next().await {
+        if matches!(message.subject, Subject::HostOut { op: Op::REPORT, .. }) {
+            break;
+        }
+    }
     let signer = nats.signer();
     let mut start = async |addr: &SpokeAddr| -> Option<Duration> {
         spawn(&hub, &host, &signer, &mut heard, &mut ready, addr).await

@@ -63,6 +63,8 @@ pub struct Hub {
 pub struct Settings {
     pub spoke: PathBuf,
     pub capacity: u32,
+    /// Name the broker by a host name?
+    pub by_name: bool,
     /// The model: what it answers to a request, by the number of the call.
     pub model: fn(usize, &ChatRequest) -> Vec<ChatReply>,
     /// Other apps.
@@ -74,6 +76,7 @@ impl Default for Settings {
         Self {
             spoke: programs().join("spoke"),
             capacity: 100,
+            by_name: false,
             model: |_, _| Vec::new(),
             others: |_| Err(Failure::new(FailureCode::Refused, "the user said no")),
         }
@@ -86,7 +89,10 @@ impl Hub {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        let nats = Nats::start();
+        let mut nats = Nats::start();
+        if settings.by_name {
+            nats.url = nats.url.replace("127.0.0.1", "localhost");
+        }
         let host = HostId::parse("here").unwrap();
         let strangers = nats.scratch().join("strangers");
         std::fs::create_dir_all(&strangers).unwrap();

@@ -23,6 +23,14 @@ async fn an_empty_spoke_becomes_ready_and_its_host_vouches_for_every_layer() {
 }
 
 #[tokio::test]
+async fn a_broker_that_is_named_by_a_host_name_leaves_no_second_thread() {
+    let mut hub = Hub::with(Settings { by_name: true, ..Settings::default() }).await;
+    let (_, vouched) = hub.spawn_catalogued("metro_hail").await;
+    assert_eq!(vouched.missing(), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(format!("/proc/{}/task", hub.pid())).unwrap().count(), 1);
+}
+
+#[tokio::test]
 async fn the_host_reports_its_load_and_its_apps_each_second() {
     let mut hub = Hub::start().await;
     hub.spawn_empty().await;
