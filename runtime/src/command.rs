@@ -37,7 +37,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
     let config = || config::load(&global.sources());
     match cli.command.unwrap_or_else(|| Command::Chat(Chat::default())) {
         Command::Chat(chat) => chat::run(&config()?, global, &chat).await,
-        Command::Ask(ask) => ask::run(&config()?, global, &ask).await,
+        Command::Ask(ask) => ask::run(config(), global, &ask).await,
         Command::Up => up::run(&config()?, global).await,
         Command::Tap(tap) => tap::run(&config()?, global, &tap).await,
         Command::Apps(apps) => apps::run(&config()?, global, &apps),
@@ -49,7 +49,9 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Host(host) => host::run(&config()?, global, &host).await,
         Command::Model(model) => model::run(&config()?, global, &model).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "secgpt", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "secgpt", &mut text);
+            print(&String::from_utf8_lossy(&text));
             Ok(0)
         }
     }

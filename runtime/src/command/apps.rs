@@ -3,7 +3,7 @@
 //! Answers: which apps are there, what can each do, what may it use?
 //! Never: starts one.
 
-use manifest::Manifest;
+use manifest::{AppKind, Manifest};
 use serde_json::{Value, json};
 
 use super::{print, print_json, say};
@@ -63,6 +63,17 @@ pub fn installed(config: &Config) -> (Vec<Manifest>, Vec<String>) {
     (found, errors.iter().map(ToString::to_string).collect())
 }
 
+fn kind(kind: &AppKind) -> String {
+    match kind {
+        AppKind::Prompt => "instructions for its own model".to_owned(),
+        AppKind::Stdio { command } => {
+            clean::line(&format!("an MCP server in a jail: {}", command.join(" ")), 400)
+        }
+        AppKind::Remote { url } => clean::line(&format!("an MCP server on the web: {url}"), 400),
+        AppKind::Http { operations } => format!("a web API with {} operations", operations.len()),
+    }
+}
+
 fn effect(function: &manifest::FunctionSpec) -> String {
     serde_json::to_value(function.effect)
         .ok()
@@ -88,7 +99,7 @@ fn show(app: &Manifest, described: &Value, paint: Paint) {
     print(&format!("{}  {}\n", paint.name(app.app.as_str()), paint.dim(&app.dir.display().to_string())));
     print(&format!(
         "  kind      {}\n  hash      {}\n  network   {}\n",
-        field("kind"),
+        kind(&app.kind),
         clean::line(&app.hash, 80),
         field("network")
     ));

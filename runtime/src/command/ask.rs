@@ -18,14 +18,15 @@ use crate::show::paint::Paint;
 use crate::system::System;
 use crate::{baseline, show};
 
-/// Asks.
+/// Asks. With `--json`, settings that cannot be used are an object like any other failure.
 ///
 /// # Errors
 /// If there is no outcome at all: the system does not start, or the hub is not heard of.
-pub async fn run(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Error> {
-    let result = match ask.baseline {
-        true => without_isolation(config, global, ask).await,
-        false => isolated(config, global, ask).await,
+pub async fn run(config: Result<Config, Error>, global: &Global, ask: &Ask) -> Result<u8, Error> {
+    let result = match config {
+        Ok(config) if ask.baseline => without_isolation(&config, global, ask).await,
+        Ok(config) => isolated(&config, global, ask).await,
+        Err(error) => Err(error),
     };
     match result {
         Err(error) if global.json => {

@@ -91,8 +91,8 @@ pub async fn run(config: &Config, global: &Global) -> Result<u8, Error> {
                 (false, false) => paint.warning("absent "),
             };
             print(&format!(
-                "  {mark}  {:<28} {}\n",
-                clean::line(&finding.feature, 28),
+                "  {mark}  {:<40} {}\n",
+                clean::line(&finding.feature, 80),
                 clean::line(&finding.detail, 300)
             ));
             if let (false, Some(hint)) = (finding.ok, &finding.hint) {
