@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod llm_gateway;
+mod ordinary_user;
 mod parts;
+mod reference;
 mod stores;
+mod two_hosts;
 mod whole;

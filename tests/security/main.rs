@@ -7,4 +7,5 @@ mod bus_rights;
 mod credentials;
 mod flood;
 mod grants_bucket;
+mod hostile_app;
 mod replies;

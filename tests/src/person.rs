@@ -254,8 +254,7 @@ impl Tap {
         let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
         let mut messages = runtime.block_on(async {
             let address = address(system);
-            let bus =
-                Bus::connect(&address, &credential, "tap", inbox::OPERATOR, None, WhenLost::Reconnect);
+            let bus = Bus::connect(&address, &credential, "tap", inbox::OPERATOR, None, WhenLost::Reconnect);
             let bus = bus.await.expect("a connection");
             bus.nats().subscribe(pattern::ALL).await.expect("a subscription")
         });
@@ -293,8 +292,101 @@ impl Tap {
     ///
     /// # Panics
     /// If none comes.
-    #[must_use]
     pub fn until(&self, what: &str, fits: impl Fn(&Heard) -> bool) -> Heard {
         eventually(what, || self.heard().into_iter().find(|heard| fits(heard)))
+    }
+}
+
+/// A connection in the name of a spoke that is working: what a program that took over the spoke's operator has.
+pub struct Intruder {
+    runtime: Runtime,
+    /// The connection, for what the methods do not do.
+    pub bus: Bus,
+    /// In whose name.
+    pub spoke: bus::id::SpokeAddr,
+    /// The task that it works on.
+    pub task: WorkId,
+}
+
+impl Intruder {
+    /// Takes over the spoke of an app that is working on a task; waits until it is given one.
+    ///
+    /// # Panics
+    /// If it is given none.
+    #[must_use]
+    pub fn take_over(system: &System, tap: &Tap, app: &str) -> Self {
+        let prefix = format!("secgpt.spoke.{app}.");
+        let task = tap.until(&format!("a task for {app}"), |heard| {
+            heard.kind == "task" && heard.subject.starts_with(&prefix)
+        });
+        let Some(Subject::SpokeIn { spoke, .. }) = Subject::parse(&task.subject) else {
+            panic!("not a task: {task:?}")
+        };
+        let runtime = runtime();
+        let credential = signer(system).issue(&Role::Spoke(spoke.clone()), None).expect("a credential");
+        let address = address(system);
+        let own = inbox::spoke(&spoke);
+        let bus = Bus::connect(&address, &credential, "intruder", &own, None, WhenLost::Reconnect);
+        let bus = runtime.block_on(bus).expect("a connection");
+        let task = WorkId::parse(task.body["id"].as_str().expect("an id")).expect("an id");
+        Self { runtime, bus, spoke, task }
+    }
+
+    /// As if it worked on another task.
+    #[must_use]
+    pub fn with_task(mut self, task: WorkId) -> Self {
+        self.task = task;
+        self
+    }
+
+    /// Asks a service as the spoke.
+    ///
+    /// # Errors
+    /// If there is no answer within `limit`.
+    pub fn request<M: bus::envelope::Message, R: bus::envelope::Message>(
+        &self,
+        service: bus::subject::Service,
+        op: Op,
+        message: &M,
+        limit: Duration,
+    ) -> Result<R, bus::client::BusError> {
+        let subject = Subject::SpokeOut { spoke: self.spoke.clone(), service, op };
+        self.runtime.block_on(self.bus.request(&subject, message, None, limit))
+    }
+
+    /// Asks for another app's functionality for the task that it works on.
+    ///
+    /// # Errors
+    /// As [`Intruder::request`].
+    pub fn ask_app(
+        &self,
+        functionality: &str,
+        args: Value,
+    ) -> Result<bus::message::isc::Response, bus::client::BusError> {
+        let request = bus::message::isc::Request {
+            task: self.task.clone(),
+            functionality: functionality.to_owned(),
+            args,
+            why: "because".to_owned(),
+        };
+        self.request(bus::subject::Service::Isc, Op::REQUEST, &request, PATIENCE)
+    }
+
+    /// Publishes bytes on any subject, as they are.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    pub fn publish(&self, subject: &str, reply: Option<&str>, payload: Vec<u8>) {
+        self.runtime.block_on(async {
+            let nats = self.bus.nats();
+            let sent = match reply {
+                Some(reply) => {
+                    nats.publish_with_reply(subject.to_owned(), reply.to_owned(), payload.into()).await
+                }
+                None => nats.publish(subject.to_owned(), payload.into()).await,
+            };
+            sent.expect("a connection");
+            nats.flush().await.expect("a connection");
+        });
     }
 }

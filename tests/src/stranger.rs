@@ -16,6 +16,7 @@ use crate::system::Options;
 /// A folder of apps.
 pub struct Strangers {
     scratch: Scratch,
+    tools: Scratch,
 }
 
 /// One functionality.
@@ -89,7 +90,12 @@ impl Strangers {
         let scratch = Scratch::new("apps");
         // An app's folder is no secret; another user may run the tests' system.
         open_to_all(&scratch);
-        Self { scratch }
+        // The probe lies where any user can reach it: a build folder may lie in a closed home.
+        let tools = Scratch::new("tools");
+        open_to_all(&tools);
+        let (from, to) = (built("hostile-probe"), tools.join("hostile-probe"));
+        std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).expect("the probe");
+        Self { scratch, tools }
     }
 
     /// With a program as an app. `more` are further lines of the manifest, `[limits]` for example.
@@ -98,7 +104,7 @@ impl Strangers {
     /// If its folder cannot be written.
     #[must_use]
     pub fn with(self, name: &str, description: &str, functions: &[Function], more: &str) -> Self {
-        let probe = built("hostile-probe");
+        let probe = self.tools.join("hostile-probe");
         let mut manifest = format!(
             "name = {name:?}\nkind = \"mcp\"\ndescription = {}\ncommand = [\"hostile-app\"]\n",
             json!(description)
@@ -187,5 +193,6 @@ impl Strangers {
 
 fn open_to_all(scratch: &Scratch) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).expect("a folder of ours");
+    std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755))
+        .expect("a folder of ours");
 }

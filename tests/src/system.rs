@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -29,9 +30,19 @@ pub struct Options {
     pub base_url: Option<String>,
     /// How long the scripted model waits before each answer, milliseconds.
     pub delay_ms: u64,
+    /// Run everything as this user id, which needs no name. Only root can.
+    pub run_as: Option<u32>,
 }
 
 impl Options {
+    /// Run by somebody who owns nothing and has no rights.
+    #[must_use]
+    pub fn run_by_an_ordinary_user(mut self) -> Self {
+        // Whoever is one already need not become one.
+        self.run_as = nix::unistd::Uid::effective().is_root().then_some(ORDINARY_USER);
+        self
+    }
+
     /// With a setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -40,12 +51,16 @@ impl Options {
     }
 }
 
+/// An id that owns nothing. It needs no name.
+const ORDINARY_USER: u32 = 47_012;
+
 /// A system. Stopped at the end of the test.
 pub struct System {
     up: Option<Running>,
     model: Option<Scripted>,
     settings: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    run_as: Option<u32>,
     scratch: Scratch,
 }
 
@@ -89,8 +104,12 @@ impl System {
             ("model.model".to_owned(), "scripted-1".to_owned()),
             ("data.dir".to_owned(), workspace().join("data").display().to_string()),
         ];
+        if let Some(user) = options.run_as {
+            furnish(&scratch, user);
+            settings.push(("data.dir".to_owned(), scratch.join("data").display().to_string()));
+        }
         settings.extend(options.set);
-        Self { up: None, model, settings, env: options.env, scratch }
+        Self { up: None, model, settings, env: options.env, run_as: options.run_as, scratch }
     }
 
     /// Starts it, if it was at rest or has been stopped; on the same state.
@@ -152,7 +171,7 @@ impl System {
     /// A command of `secgpt` with this system's settings, for a test that runs it itself.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = secgpt(&self.scratch);
+        let mut command = secgpt(&self.scratch, self.run_as);
         command.arg("--state").arg(self.state());
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
@@ -237,15 +256,59 @@ impl Asked {
     }
 }
 
+/// What an ordinary user needs to run everything: the programs and the catalogue may lie in a closed home.
+fn furnish(scratch: &Scratch, user: u32) {
+    let programs = scratch.join("programs");
+    std::fs::create_dir(&programs).expect("a folder");
+    let of_ours = [
+        "secgpt",
+        "hub",
+        "llm-gateway",
+        "egress-gateway",
+        "spoke-host",
+        "spoke",
+        "example-app",
+        "hostile-app",
+        "hostile-probe",
+        "other-machine",
+    ]
+    .map(built);
+    for program in of_ours.iter().chain([&bundle().nats_server, &bundle().redis_server]) {
+        let place = programs.join(program.file_name().expect("a name"));
+        std::fs::hard_link(program, &place)
+            .or_else(|_| std::fs::copy(program, &place).map(drop))
+            .expect("a program");
+    }
+    copy(&workspace().join("data"), &scratch.join("data"));
+    std::os::unix::fs::chown(scratch.path(), Some(user), Some(user)).expect("root can give a folder away");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let place = to.join(entry.file_name());
+        if entry.file_type().expect("a file").is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), place).expect("a file");
+        }
+    }
+}
+
 /// `secgpt` with none of the surroundings that could change what it does.
-fn secgpt(scratch: &Scratch) -> Command {
-    let mut command = Command::new(built("secgpt"));
+fn secgpt(scratch: &Scratch, run_as: Option<u32>) -> Command {
+    let programs = scratch.join("programs");
+    let mut command = Command::new(run_as.map_or_else(|| built("secgpt"), |_| programs.join("secgpt")));
+    if let Some(user) = run_as {
+        command.uid(user).gid(user).current_dir("/");
+    }
+    let bundled = run_as.map_or_else(|| bundle().dir.clone(), |_| programs);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
         .env("HOME", scratch.path())
         .env("XDG_RUNTIME_DIR", scratch.path())
-        .env("SECGPT_BUNDLE_DIR", &bundle().dir)
+        .env("SECGPT_BUNDLE_DIR", bundled)
         .env("RUST_LOG", std::env::var_os("RUST_LOG").unwrap_or_else(|| OsString::from("info")));
     command
 }
@@ -309,7 +372,7 @@ pub struct Scripted {
 
 impl Scripted {
     fn start(scratch: &Scratch, delay_ms: u64) -> Self {
-        let mut command = secgpt(scratch);
+        let mut command = secgpt(scratch, None);
         command.arg("--set").arg(format!("data.dir={}", workspace().join("data").display()));
         command
             .args(["--json", "model", "serve", "--listen", "127.0.0.1:0", "--delay"])
