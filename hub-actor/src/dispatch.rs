@@ -5,6 +5,8 @@
 //! to be of a kind that belongs there.
 //! Carries: I-02, I-16.
 
+use std::rc::Rc;
+
 use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::Incoming;
 use bus::id::{HostId, UserId};
@@ -51,8 +53,9 @@ impl Subscriptions {
 
     /// Hands on what comes in, until the connection is closed for good.
     pub fn dispatch(self, parts: &Parts, desk: &Desk) {
+        let shared = Rc::new(parts.clone());
         for inbound in [self.requests, self.recalls] {
-            actix::spawn(requests(inbound, parts.clone()));
+            actix::spawn(requests(inbound, Rc::clone(&shared)));
         }
         for inbound in [self.results, self.lines] {
             actix::spawn(results(inbound, parts.clone()));
@@ -62,7 +65,7 @@ impl Subscriptions {
     }
 }
 
-async fn requests(mut inbound: Inbound, parts: Parts) {
+async fn requests(mut inbound: Inbound, parts: Rc<Parts>) {
     while let Some(incoming) = inbound.next().await {
         parts.service.request();
         isc::heard(&parts, incoming);

@@ -5,6 +5,7 @@
 //! asks from anything but the subject; tells an app of another more than the answer.
 //! Carries: I-02, I-05, I-18, I-16.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bus::envelope::Incoming;
@@ -26,9 +27,10 @@ const DEPTH: u8 = 4;
 
 /// Handles what a spoke says to the services `isc` and `memory`. Does not wait: each request goes its own way, and
 /// how many may is bounded for each spoke by the book of spokes.
-pub fn heard(parts: &Parts, incoming: Incoming) {
+pub fn heard(parts: &Rc<Parts>, incoming: Incoming) {
     let Subject::SpokeOut { spoke, service, op } = incoming.subject.clone() else { return };
-    let parts = parts.clone();
+    // Shared, not copied: this is the way that every call from app to app takes.
+    let parts = Rc::clone(parts);
     actix::spawn(async move {
         match (service, op) {
             (Service::Isc, Op::REQUEST) => request(&parts, &spoke, &incoming).await,
