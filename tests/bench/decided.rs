@@ -129,7 +129,7 @@ fn config(nats: &Nats, redis: &Redis) -> HubConfig {
         let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
         std::fs::write(dir.join("text.json"), schema.to_string()).expect("a schema");
         let manifest = format!(
-            "name = \"{app}\"\nkind = \"prompt\"\ndescription = \"For measuring.\"\n[limits]\nrequests = 1000000\n\
+            "name = \"{app}\"\nkind = \"mcp\"\nurl = \"https://played.example/mcp\"\ndescription = \"For measuring.\"\n[limits]\nrequests = 1000000\n\
              [[functionality]]\nname = \"{function}\"\neffect = \"read\"\nsummary = \"For measuring\"\n\
              request = \"text.json\"\nresponse = \"text.json\"\n"
         );
