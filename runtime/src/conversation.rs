@@ -6,10 +6,12 @@
 mod keys;
 mod view;
 
+use std::collections::VecDeque;
+
 use bus::id::{SessionId, WorkId};
 use bus::message::user::{Choice, Happening, Outcome, Prompt};
 
-use crate::client::{Client, Heard, Question};
+use crate::client::{Asked, Client, Heard, Question};
 use crate::consent::{Answer, Consent};
 use crate::error::Error;
 
@@ -31,6 +33,9 @@ pub struct Conversation {
     /// The last query, for a new plan of it.
     pub last: Option<WorkId>,
 }
+
+/// Happenings that wait for the end of a prompt: more than any plan has, with its answer in pieces.
+const WAITING: usize = 4096;
 
 /// How a query ended.
 #[derive(Debug)]
@@ -69,47 +74,77 @@ impl Conversation {
             })
             .await?;
         self.last = Some(asked.id().clone());
+        // What came while a person was thinking.
+        let mut waiting = VecDeque::new();
         let mut cancelled = false;
         // One for the whole query: a signal between two waits must not be lost.
         let mut interrupted = Box::pin(crate::command::interrupted());
         loop {
-            let heard = tokio::select! {
-                heard = asked.next() => heard?,
-                () = &mut interrupted => {
-                    if cancelled {
-                        return Ok(Ended::Interrupted);
+            let heard = match waiting.pop_front() {
+                Some(heard) => heard,
+                None => tokio::select! {
+                    heard = asked.next() => heard?,
+                    () = &mut interrupted => {
+                        if cancelled {
+                            return Ok(Ended::Interrupted);
+                        }
+                        cancelled = true;
+                        interrupted = Box::pin(crate::command::interrupted());
+                        view.note("cancelling; Ctrl-C again leaves at once");
+                        asked.cancel().await?;
+                        continue;
                     }
-                    cancelled = true;
-                    interrupted = Box::pin(crate::command::interrupted());
-                    view.note("cancelling; Ctrl-C again leaves at once");
-                    asked.cancel().await?;
-                    continue;
-                }
+                },
             };
             match heard {
                 Heard::Happening(Happening::Answered(outcome)) => {
                     return Ok(Ended::Outcome(outcome, view.finish()));
                 }
                 Heard::Happening(happening) => view.show(&happening),
-                Heard::Prompt(prompt) => {
-                    let choice = self.decide(&prompt, &mut view).await;
-                    asked.answer(&prompt, choice).await?;
-                }
+                Heard::Prompt(prompt) => match self.consent.answer(&prompt) {
+                    Answer::Say(choice) => {
+                        view.answered(&prompt, choice);
+                        asked.answer(&prompt, choice).await?;
+                    }
+                    Answer::AskPerson => {
+                        view.prompt(&prompt);
+                        match self.person(&prompt, &mut asked, &mut waiting).await? {
+                            Some(choice) => {
+                                view.chosen(choice);
+                                asked.answer(&prompt, choice).await?;
+                            }
+                            None => view.note("answered elsewhere, or no longer needed"),
+                        }
+                    }
+                },
             }
         }
     }
 
-    async fn decide(&mut self, prompt: &Prompt, view: &mut View) -> Choice {
-        match self.consent.answer(prompt) {
-            Answer::Say(choice) => {
-                view.answered(prompt, choice);
-                choice
-            }
-            Answer::AskPerson => {
-                view.prompt(prompt);
-                let choice = self.keys.choose(prompt).await;
-                view.chosen(choice);
-                choice
+    /// What the person says; nothing if the query came to its end without it. Goes on listening, because another
+    /// client may answer first and the hub may fall silent.
+    async fn person(
+        &mut self,
+        prompt: &Prompt,
+        asked: &mut Asked,
+        waiting: &mut VecDeque<Heard>,
+    ) -> Result<Option<Choice>, Error> {
+        let mut choice = std::pin::pin!(self.keys.choose(prompt));
+        loop {
+            tokio::select! {
+                choice = &mut choice => return Ok(Some(choice)),
+                heard = asked.next() => {
+                    let heard = heard?;
+                    let end = matches!(heard, Heard::Happening(Happening::Answered(_)));
+                    // What is beyond the bound is progress that nobody will miss; the end is always kept.
+                    let kept = waiting.len() < WAITING && !matches!(heard, Heard::Happening(Happening::Alive));
+                    if kept || end {
+                        waiting.push_back(heard);
+                    }
+                    if end {
+                        return Ok(None);
+                    }
+                }
             }
         }
     }

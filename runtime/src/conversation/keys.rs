@@ -25,7 +25,7 @@ pub enum Keys {
 }
 
 /// Often enough to notice that nobody waits for the key any more.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Lines that wait to be taken.
 const LINES: usize = 16;
@@ -96,61 +96,64 @@ impl Keys {
     }
 }
 
-/// Waits for a key that means something. Escape, Ctrl-C and Ctrl-D mean nothing was chosen.
+/// Waits for a key that means something. Escape, Ctrl-C and Ctrl-D mean nothing was chosen. Dropping it gives the
+/// terminal back.
 async fn key<R: Send + 'static>(
     question: String,
     limit: Duration,
     meaning: impl Fn(char) -> Option<R> + Send + 'static,
 ) -> Option<R> {
     let wanted = Arc::new(AtomicBool::new(true));
-    let guard = Unwanted(Arc::clone(&wanted));
+    let (done, ended) = std::sync::mpsc::sync_channel::<()>(1);
+    let _reader = Reader { wanted: Arc::clone(&wanted), ended };
     let read = tokio::task::spawn_blocking(move || {
+        // Dropped when the terminal has been given back.
+        let _done = done;
         let mut out = std::io::stderr();
         let _ = write!(out, "{question}").and_then(|()| out.flush());
         let raw = Raw::new()?;
-        let until = Instant::now().checked_add(limit)?;
-        let mut found = None;
-        while wanted.load(Ordering::Relaxed) && Instant::now() < until {
-            if !event::poll(POLL).ok()? {
-                continue;
-            }
-            let Event::Key(key) = event::read().ok()? else { continue };
-            if key.kind == KeyEventKind::Release {
-                continue;
-            }
-            match key.code {
-                KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => break,
-                KeyCode::Esc => break,
-                KeyCode::Char(letter) => {
-                    found = meaning(letter.to_ascii_lowercase());
-                    if found.is_some() {
-                        break;
-                    }
-                }
-                KeyCode::Enter => {
-                    found = meaning('\n');
-                    if found.is_some() {
-                        break;
-                    }
-                }
-                _ => {}
-            }
-        }
+        let found = look(&wanted, limit, meaning);
         drop(raw);
         let _ = writeln!(out);
         found
     });
-    let found = read.await.ok().flatten();
-    drop(guard);
-    found
+    read.await.ok().flatten()
 }
 
-/// Tells the reading thread that nobody waits any more.
-struct Unwanted(Arc<AtomicBool>);
+/// Reads keys until one means something, the time is up, or nobody waits any more.
+fn look<R>(wanted: &AtomicBool, limit: Duration, meaning: impl Fn(char) -> Option<R>) -> Option<R> {
+    let until = Instant::now().checked_add(limit)?;
+    while wanted.load(Ordering::Relaxed) && Instant::now() < until {
+        if !event::poll(POLL).ok()? {
+            continue;
+        }
+        let Event::Key(key) = event::read().ok()? else { continue };
+        let letter = match key.code {
+            _ if key.kind == KeyEventKind::Release => continue,
+            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return None,
+            KeyCode::Esc => return None,
+            KeyCode::Char(letter) => letter.to_ascii_lowercase(),
+            KeyCode::Enter => '\n',
+            _ => continue,
+        };
+        if let Some(found) = meaning(letter) {
+            return Some(found);
+        }
+    }
+    None
+}
 
-impl Drop for Unwanted {
+/// The thread that reads keys. Dropping this tells it that nobody waits any more, and waits until the terminal is as it
+/// was: what is printed next must not meet a terminal in raw mode.
+struct Reader {
+    wanted: Arc<AtomicBool>,
+    ended: std::sync::mpsc::Receiver<()>,
+}
+
+impl Drop for Reader {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.wanted.store(false, Ordering::Relaxed);
+        let _ = self.ended.recv_timeout(POLL.saturating_mul(4));
     }
 }
 
