@@ -146,7 +146,8 @@ async fn run(
                 depth: 0,
                 same: None,
             };
-            work::call(parts, inquiry, call).await?
+            let (result, labels) = work::call(parts, inquiry, call).await;
+            (result?, labels)
         }
         StepKind::Delegate { app, request } => {
             let job = work::delegate(parts, inquiry, app, request, step.id.clone(), resolved.labels).await?;

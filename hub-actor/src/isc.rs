@@ -110,10 +110,11 @@ async fn answer(
         depth: caller.depth.saturating_add(1),
         same: own.then(|| spoke.clone()),
     };
-    let (value, labels) = work::call(parts, &caller.inquiry, call).await?;
-    // Noted before the answer is sent: from now on the process may carry it.
+    let (result, labels) = work::call(parts, &caller.inquiry, call).await;
+    // Noted before the answer is sent: from now on the process may carry it, be it a value or an app's own words on
+    // why there is none.
     parts.spokes.label(spoke.clone(), labels.with(Label::App(functionality.app)));
-    Ok(value)
+    result
 }
 
 /// A probe tells the words, not whether the request will be allowed. It tells them only to a spoke that runs, and

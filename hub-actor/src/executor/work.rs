@@ -41,17 +41,19 @@ pub struct Call<'a> {
     pub same: Option<SpokeAddr>,
 }
 
-/// Calls a functionality and checks what it returns.
-///
-/// # Errors
-/// In a sentence.
-pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> Result<(Value, Labels), Failure> {
+/// Calls a functionality and checks what it returns. Beside the value, or the sentence on why there is none, stands
+/// where it may come from: a failure may be in the app's own words.
+pub async fn call(
+    parts: &Parts,
+    inquiry: &Arc<Inquiry>,
+    call: Call<'_>,
+) -> (Result<Value, Failure>, Labels) {
     let Call { functionality, args, labels, step, depth, same } = call;
     let (Some(manifest), Some(spec)) =
         (parts.catalogue.app(&functionality.app), parts.catalogue.get(functionality))
     else {
         let detail = format!("there is no functionality {functionality}");
-        return Err(Failure::new(FailureCode::Unknown, detail));
+        return (Err(Failure::new(FailureCode::Unknown, detail)), labels);
     };
     let job = Job {
         user: inquiry.user.clone(),
@@ -69,12 +71,14 @@ pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> Resu
         spends: matches!(manifest.kind, AppKind::Prompt).then(|| spends(manifest)),
     };
     let ended = parts.spokes.run(job).await;
-    let value = ended.result?;
-    spec.check_response(&value).map_err(|why| {
-        let detail = format!("the result of {functionality} does not fit its response schema: {why}");
-        Failure::new(FailureCode::Result, detail)
-    })?;
-    Ok((value, ended.labels))
+    let checked = ended.result.and_then(|value| match spec.check_response(&value) {
+        Ok(()) => Ok(value),
+        Err(why) => {
+            let detail = format!("the result of {functionality} does not fit its response schema: {why}");
+            Err(Failure::new(FailureCode::Result, detail))
+        }
+    });
+    (checked, ended.labels)
 }
 
 /// Work for an app's own model.

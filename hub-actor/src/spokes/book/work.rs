@@ -158,6 +158,10 @@ impl Book {
         } else {
             done.result
         };
+        // Its app is gone, and with it the spoke soon: what comes next is for another one.
+        if let Err(Failure { code: FailureCode::AppExited | FailureCode::AppNonsense, .. }) = &result {
+            self.shared.retain(|_, shared| shared != spoke);
+        }
         self.end(&done.task, result, done.model_calls, labels);
         Ok(())
     }
