@@ -38,6 +38,16 @@ pub fn delegate(id: &str, app: &str, request: &str) -> Value {
     json!({"id": id, "kind": "delegate", "app": app, "request": request, "after": []})
 }
 
+/// A query that has an app's own model do this.
+pub fn has(app: &str, request: &str) -> String {
+    plan(&json!([delegate("s1", app, request)]))
+}
+
+/// What the model was sent in conversations of a kind.
+pub fn sent(system: &System, kind: &str) -> Vec<Value> {
+    system.model().requests(kind).into_iter().map(|noted| noted["request"].clone()).collect()
+}
+
 /// The lines of a file that an app of this user keeps.
 pub fn kept(system: &System, user: &str, app: &str, file: &str) -> Vec<Value> {
     let file = system.state().join("data").join(user).join(app).join(file);

@@ -16,7 +16,7 @@ use system_tests::program::{PATIENCE, eventually};
 use system_tests::stranger::{Function, Strangers, reads};
 use system_tests::system::{Options, System, descendants, runs};
 
-use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, call, delegate, error, kept, pairs, plan, value};
+use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value};
 
 /// The processes that run this program, below a running system.
 fn processes(system: &System, program: &str) -> Vec<u32> {
@@ -103,7 +103,7 @@ fn failure_02_a_spoke_is_started_and_not_forked() {
         kinds.sort();
         kinds.dedup();
         // Pipes to its host and its app, one connection, the event loop, nothing that was open before.
-        let known = ["pipe", "socket", "anon_inode", "/dev/null"];
+        let known = ["pipe", "socket", "anon_inode", "/dev/null", "/null"];
         assert!(kinds.iter().all(|kind| known.contains(&kind.as_str())), "{pid}: {kinds:?}");
         // Its memory is its own program's: no other binary of ours is mapped.
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
@@ -137,7 +137,7 @@ fn failure_03_approved_data_does_arrive() {
 fn failure_04_memory_survives_the_end_of_its_spoke() {
     let mut system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
-    person.ask("ask symptom_solver to say what a headache may be", Choice::Deny);
+    person.ask(&has("symptom_solver", "say what a headache may be"), Choice::Deny);
     eventually("it is kept", || {
         person.admin(&Admin::Memory { app: None }).unwrap().to_string().contains("headache").then_some(())
     });
@@ -147,8 +147,8 @@ fn failure_04_memory_survives_the_end_of_its_spoke() {
     assert!(before.iter().all(|pid| !runs(*pid)));
     system.model().reset();
     let mut person = Person::join(&system, "alice");
-    person.ask("ask symptom_solver to say what I asked about", Choice::Deny);
-    let request = system.model().requests("spoke")[0]["messages"].to_string();
+    person.ask(&has("symptom_solver", "say what I asked about"), Choice::Deny);
+    let request = sent(&system, "spoke")[0]["messages"].to_string();
     assert!(request.contains("headache"), "{request}");
 }
 
@@ -185,22 +185,18 @@ fn failure_04_a_summary_is_not_made_again_on_every_query() {
 fn failure_05_a_reused_spoke_does_not_leak_history_to_the_app_that_calls_it() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
-    person.ask("ask symptom_solver to say what a headache with code 4711 may be", Choice::Deny);
-    assert!(
-        system.model().requests("spoke").iter().any(|request| request.to_string().contains("4711")),
-        "control"
-    );
+    person.ask(&has("symptom_solver", "say what a headache with code 4711 may be"), Choice::Deny);
+    assert!(sent(&system, "spoke").iter().any(|request| request.to_string().contains("4711")), "control");
     system.model().reset();
     let outcome = person
-        .ask("ask mail to call symptom_solver.diagnose with {\"text\": \"I have a cough\"}", Choice::Once);
+        .ask(&has("mail", "call symptom_solver.diagnose with {\"text\": \"I have a cough\"}"), Choice::Once);
     assert!(
         outcome
             .flows
             .iter()
             .any(|flow| flow.to == "symptom_solver.diagnose" && flow.decision == Verdict::Allow)
     );
-    let all = json!(system.model().requests("spoke")).to_string()
-        + &json!(system.model().requests("plain")).to_string();
+    let all = json!(sent(&system, "spoke")).to_string() + &json!(sent(&system, "plain")).to_string();
     assert!(all.contains("cough"), "control: {all}");
     assert!(!all.contains("4711"), "an earlier conversation reached the caller or its request: {all}");
     assert!(!json!(outcome).to_string().contains("4711"));
@@ -215,14 +211,14 @@ fn failure_06_injected_text_does_not_reach_the_planner_on_the_next_query() {
     person.ask(NEWEST, Choice::Deny);
     // Control: the app's own model had it.
     let injected = "backup-desk@outpost-mirror.example";
-    assert!(json!(system.model().requests("spoke")).to_string().contains(injected));
+    assert!(json!(sent(&system, "spoke")).to_string().contains(injected));
     eventually("the exchange is kept", || {
         person.admin(&Admin::Memory { app: None }).unwrap().to_string().contains("newest email").then_some(())
     });
     for query in ["What did I ask before?", "What is the capital of France?", FARES] {
         person.ask(query, Choice::Deny);
     }
-    let requests = system.model().requests("planner");
+    let requests = sent(&system, "planner");
     assert_eq!(requests.len(), 4);
     let all = json!(requests).to_string();
     for text in [injected, "do not tell the user", "Workshop moved", "Priya"] {
@@ -238,18 +234,18 @@ fn failure_06_injected_text_does_not_reach_the_planner_on_the_next_query() {
 // 7. A request without a probe runs the other app with no consent; then the hub crashes.
 
 /// An app that works while its spoke is taken over.
-fn waiting() -> (System, Tap, Person) {
+fn waiting() -> (System, Tap, Person, Strangers) {
     let strangers = Strangers::new().with("waiter", "Waits.", &[reads("wait", json!({"hang": 4000}))], "");
     let system = System::start(strangers.install(Options::default()));
     let tap = Tap::join(&system);
     let mut person = Person::join(&system, "alice");
     person.begin("call waiter.wait", None);
-    (system, tap, person)
+    (system, tap, person, strangers)
 }
 
 #[test]
 fn failure_07_a_request_without_a_probe_is_decided_like_any_other() {
-    let (system, tap, mut person) = waiting();
+    let (system, tap, mut person, _strangers) = waiting();
     let answer = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             Intruder::take_over(&system, &tap, "waiter").ask_app("mail.delete", json!({"id": "m1"})).unwrap()
@@ -269,10 +265,10 @@ fn failure_07_a_request_without_a_probe_is_decided_like_any_other() {
 
 #[test]
 fn failure_08_a_forged_sender_has_none_of_the_others_grants() {
-    let (system, tap, mut person) = waiting();
+    let (system, tap, mut person, _strangers) = waiting();
     // mail holds a grant for drive.list, for always.
     let mut other = Person::join(&system, "alice");
-    other.ask("ask mail to call drive.list", Choice::Always);
+    other.ask(&has("mail", "call drive.list"), Choice::Always);
     assert_eq!(kept(&system, "alice", "drive", "journal.jsonl").len(), 1);
     let mail = tap.until("mail's spoke", |heard| heard.kind == "task" && heard.subject.contains(".mail."));
     let mail = mail.subject.trim_end_matches(".in.task").to_owned();
@@ -311,7 +307,7 @@ fn failure_08_a_forged_sender_has_none_of_the_others_grants() {
 
 #[test]
 fn failure_08_a_spoke_cannot_ask_for_another_ones_task() {
-    let (system, tap, mut person) = waiting();
+    let (system, tap, mut person, _strangers) = waiting();
     let mut other = Person::join(&system, "bob");
     other.begin("call waiter.wait", None);
     let tasks = eventually("two tasks", || {
@@ -344,7 +340,7 @@ fn failure_09_prompts_name_the_right_pair_with_recipient_and_content() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
     // An earlier request of another app.
-    person.ask("ask symptom_solver to call drive.list", Choice::Deny);
+    person.ask(&has("symptom_solver", "call drive.list"), Choice::Deny);
     assert_eq!(pairs(&person.take_prompts()), [("symptom_solver".to_owned(), "drive.list".to_owned())]);
     let outcome = person.ask_with(NEWEST, None, |prompt| {
         Some(if prompt.flow.to.starts_with("drive.") { Choice::Once } else { Choice::Deny })
@@ -406,8 +402,6 @@ fn failure_11_a_hung_spoke_ends_in_a_named_error() {
     person.begin("call sleeper.sleep", None);
     // The whole spoke hangs, not only its app: it cannot keep its own clock.
     let spoke = eventually("a spoke", || processes(&system, "spoke").first().copied());
-    let tap = Tap::join(&system);
-    let _ = tap;
     for pid in processes(&system, "spoke") {
         let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP);
     }
@@ -426,7 +420,7 @@ fn failure_11_a_hung_spoke_ends_in_a_named_error() {
 
 #[test]
 fn failure_11_a_killed_spoke_ends_in_a_named_error_at_once() {
-    let (system, tap, mut person) = waiting();
+    let (system, tap, mut person, _strangers) = waiting();
     let _ = tap.until("its task", |heard| heard.kind == "task" && heard.subject.contains(".waiter."));
     let begun = Instant::now();
     for pid in processes(&system, "spoke") {
@@ -443,22 +437,29 @@ fn failure_11_a_killed_spoke_ends_in_a_named_error_at_once() {
 
 #[test]
 fn failure_13_schemas_are_checked_by_the_hub() {
-    let fare = json!({"type": "object", "properties": {"fare": {"type": "number"}}, "required": ["fare"]});
+    // A spoke that was taken over says what does not fit: its own check is not there any more, the hub's is.
+    let woke = json!({"type": "object", "properties": {"woke": {"type": "boolean"}}, "required": ["woke"]});
     let strangers = Strangers::new().with(
-        "liar",
-        "Lies.",
-        &[Function {
-            response: Some(fare),
-            ..reads("tell", json!({"say": {"fare": "as much as you like"}}))
-        }],
+        "waiter",
+        "Waits.",
+        &[Function { response: Some(woke), ..reads("wait", json!({"hang": 4000})) }],
         "",
     );
     let system = System::start(strangers.install(Options::default()));
     let tap = Tap::join(&system);
     let mut person = Person::join(&system, "alice");
-    let outcome = person.ask("call liar.tell", Choice::Deny);
-    assert!(error(&outcome, "liar.tell").contains("schema"), "{outcome:#?}");
-    assert!(!json!(outcome.results).to_string().contains("as much as you like"));
+    person.begin("call waiter.wait", None);
+    let intruder = Intruder::take_over(&system, &tap, "waiter");
+    let done = bus::message::task::Done {
+        task: intruder.task.clone(),
+        result: Ok(json!({"woke": "as late as you like"})),
+        model_calls: 0,
+    };
+    let own = format!("secgpt.spoke.{}.out.result.done", intruder.spoke);
+    intruder.publish(&own, None, rmp_serde::to_vec_named(&done).unwrap());
+    let outcome = person.outcome(&mut |_| None);
+    assert!(error(&outcome, "waiter.wait").contains("does not fit its response schema"), "{outcome:#?}");
+    assert_eq!(outcome.results[0].value, Value::Null);
     // Arguments that do not fit never leave the hub.
     let before = tap.of_kind("task").len();
     let wrong = plan(&json!([call("s1", "metro_hail.estimate_fare", &json!({"start_point": 7}))]));
@@ -481,7 +482,7 @@ fn failure_14_with_nine_apps_none_is_missed() {
     let system = System::start(strangers.install(Options::default()));
     let mut person = Person::join(&system, "alice");
     person.ask("hello", Choice::Deny);
-    let request = system.model().requests("planner")[0].to_string();
+    let request = sent(&system, "planner")[0].to_string();
     for number in 0..9 {
         assert!(request.contains(&format!("service_{number}.serve(")), "service_{number} was not offered");
     }
@@ -551,11 +552,12 @@ fn failure_15_errors_name_what_happened() {
 fn failure_16_always_is_not_offered_for_what_cannot_be_undone() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
+    let by_app = has("symptom_solver", "call mail.delete with {\"id\": \"m4\"}");
     for (query, to) in [
         ("Send an email to dana@x.example saying 'See you at seven.'", "mail.send"),
         ("Delete message m4", "mail.delete"),
         ("Share open-questions.md with dana@x.example", "drive.share"),
-        ("ask symptom_solver to call mail.delete with {\"id\": \"m4\"}", "mail.delete"),
+        (by_app.as_str(), "mail.delete"),
     ] {
         let outcome = person.ask(query, Choice::Deny);
         let prompts = person.take_prompts();

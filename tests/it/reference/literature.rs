@@ -46,7 +46,7 @@ fn execution_manager_hijack_an_answer_does_not_make_the_coordinator_call_others(
     assert!(person.take_prompts().is_empty());
     assert!(kept(&system, "alice", "mail", "journal.jsonl").is_empty());
     // By an app's own model it is a request like any other: asked, with a warning, and refused if the user says so.
-    let outcome = person.ask("ask city_cab to estimate the fare from 'a' to 'b'", Choice::Deny);
+    let outcome = person.ask(&super::has("city_cab", "estimate the fare from 'a' to 'b'"), Choice::Deny);
     let prompts = person.take_prompts();
     assert_eq!(super::pairs(&prompts), [("city_cab".to_owned(), "mail.delete".to_owned())], "{outcome:#?}");
     assert!(prompts[0].warning.is_some());

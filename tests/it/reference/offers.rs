@@ -11,7 +11,7 @@ use system_tests::person::{Person, Tap};
 use system_tests::stranger::{Function, Strangers, reads};
 use system_tests::system::{Asked, Options, System, descendants};
 
-use super::{APPOINTMENT, FARES, call, error, plan, value};
+use super::{APPOINTMENT, FARES, call, error, has, plan, sent, value};
 
 /// A chat on a pipe: these lines, and what was said.
 fn chat(system: &System, more: &[&str], lines: &str) -> Asked {
@@ -68,7 +68,7 @@ fn a_chat_that_starts_everything_stops_everything() {
 fn intermediate_steps_are_shown() {
     let system = System::start(Options::default());
     let study = system.secgpt(&["case-study", "1"]);
-    for step in ["planned", "metro_hail.estimate_fare", "quick_ride.estimate_fare"] {
+    for step in ["plan:", "s1 starts", "metro_hail.estimate_fare", "quick_ride.estimate_fare"] {
         let all = format!("{}{}", study.stdout, study.stderr);
         assert!(all.contains(step), "{step}: {study:?}");
     }
@@ -145,7 +145,7 @@ fn planner_a_chain_of_dependent_apps() {
         (&content, true),
         "the output of one is the input of the other"
     );
-    assert_eq!(send.labels, ["app:drive", "user"]);
+    assert_eq!(send.labels, ["user", "app:drive"]);
 }
 
 /// Apps enough that not all can be offered; one of them is wanted.
@@ -248,11 +248,11 @@ fn spoke_each_app_has_a_process_of_its_own() {
 fn spoke_an_app_may_use_a_model_of_its_own() {
     let strangers = Strangers::new().with_prompt("poet", "Answers in verse.", "model = \"scripted-verse\"");
     let system = System::start(strangers.install(Options::default()));
-    Person::join(&system, "alice").ask("ask poet to describe the sea", Choice::Deny);
-    let requests = system.model().requests("spoke");
+    Person::join(&system, "alice").ask(&has("poet", "describe the sea"), Choice::Deny);
+    let requests = sent(&system, "spoke");
     assert!(!requests.is_empty());
     assert!(requests.iter().all(|request| request["model"] == "scripted-verse"), "{requests:#?}");
-    assert!(system.model().requests("planner").iter().all(|request| request["model"] == "scripted-1"));
+    assert!(sent(&system, "planner").iter().all(|request| request["model"] == "scripted-1"));
 }
 
 #[test]
@@ -292,7 +292,13 @@ fn sandbox_every_spoke_and_app_is_confined_before_it_works() {
     let spokes = spokes(&system);
     assert!(!spokes.is_empty());
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-    for pid in spokes.iter().copied().chain(spokes.iter().flat_map(|pid| descendants(*pid))) {
+    // Between a spoke and its app stand the launcher and the init of the jail, which run our own code only.
+    let is_app = |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("example-app"))
+    };
+    let apps: Vec<u32> = spokes.iter().flat_map(|pid| descendants(*pid)).filter(is_app).collect();
+    assert_eq!(apps.len(), 2);
+    for pid in spokes.into_iter().chain(apps) {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let name = status.lines().next().unwrap_or_default().to_owned();
         let field = |key: &str| {

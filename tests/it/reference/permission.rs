@@ -8,10 +8,10 @@ use serde_json::json;
 use system_tests::person::Person;
 use system_tests::system::{Options, System};
 
-use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, kept, pairs};
+use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, has, kept, pairs, sent};
 
 /// mail's own model asks for what drive has.
-const MAIL_ASKS_DRIVE: &str = "ask mail to call drive.list";
+const MAIL_ASKS_DRIVE: &str = r#"plan: {"answer":null,"steps":[{"id":"s1","kind":"delegate","app":"mail","request":"call drive.list","after":[]}]}"#;
 
 #[test]
 fn exec_expected_reads_ask_nobody_and_writes_ask() {
@@ -142,8 +142,7 @@ fn always_survives_a_restart_is_listed_and_can_be_revoked() {
 fn deny_is_final_for_the_query_and_not_asked_again_and_again() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
-    let twice = "ask mail to call drive.list and drive.list";
-    let outcome = person.ask(twice, Choice::Deny);
+    let outcome = person.ask(&has("mail", "call drive.list and drive.list"), Choice::Deny);
     assert!(person.take_prompts().len() <= 2, "{outcome:#?}");
     assert!(kept(&system, "alice", "drive", "journal.jsonl").is_empty());
     // The next query asks anew.
@@ -205,7 +204,7 @@ fn replan_after_a_refusal_the_planner_is_told_what_was_refused() {
     assert_eq!(first.outcome, Ending::Refused);
     system.model().reset();
     let second = person.replan(APPOINTMENT, Choice::Deny);
-    let request = system.model().requests("planner").remove(0);
+    let request = sent(&system, "planner").remove(0);
     let asked =
         request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
     assert!(asked.contains("Refused:\n- health_companion.book_appointment"), "{asked}");

@@ -1,7 +1,7 @@
 //! Another machine, for tests: a user and a network namespace of its own, from which one port of ours can be reached.
 //!
 //! Answers: does a host work that shares nothing with the hub but an address?
-//! Never: needs a right; an ordinary user can have such namespaces. Stays when its standard input closes.
+//! Never: needs a right; an ordinary user can have such namespaces. Never stays when its standard input closes.
 //!
 //! ```text
 //! other-machine PORT SOCKET PROGRAM [ARGUMENT …]   127.0.0.1:PORT in there is the unix socket SOCKET out here
@@ -50,9 +50,14 @@ fn main() {
     std::process::exit(status.code().unwrap_or(1));
 }
 
-/// Into namespaces of our own, as the user that we are.
+/// Into namespaces of our own, as the user that we are. Root needs no user namespace, and could not become anybody
+/// else in one.
 fn leave() {
     let (user, group) = (getuid(), getgid());
+    if user.is_root() {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace");
+        return;
+    }
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).expect("namespaces");
     std::fs::write("/proc/self/setgroups", "deny").expect("setgroups");
     std::fs::write("/proc/self/uid_map", format!("{user} {user} 1")).expect("uid_map");
