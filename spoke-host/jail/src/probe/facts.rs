@@ -68,13 +68,13 @@ fn explain(facts: &Facts, errno: Errno) -> Option<(&'static str, &'static str)> 
     if facts.apparmor_restricts {
         return Some((
             "AppArmor restricts unprivileged user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1)",
-            "load the AppArmor profile in `deploy/`, which permits them to these programs alone",
+            "load the AppArmor profile deploy/apparmor/secgpt, which permits them to these programs alone",
         ));
     }
     if facts.contained {
         return Some((
             "we run inside a container whose seccomp profile or security module forbids it",
-            "start the container with the seccomp profile in `deploy/` (docker: --security-opt seccomp=…)",
+            "start the container with a profile that deploy/container/allow-namespaces.py makes (docker: --security-opt seccomp=…)",
         ));
     }
     None
