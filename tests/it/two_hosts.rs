@@ -1,7 +1,7 @@
 //! A second machine that runs spokes for the same hub.
 //!
 //! Answers: is a URL and a credentials file all that a host needs?
-//! Carries: I-11, I-15.
+//! Carries: I-11.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -66,8 +66,7 @@ impl Machine {
                     .to_owned()
             })
             .collect();
-        let mut machine = Command::new(host.get_program().to_owned());
-        machine = Command::new(beside(machine.get_program(), "other-machine"));
+        let mut machine = Command::new(beside(host.get_program(), "other-machine"));
         machine.arg("4222").arg(&socket).arg(host.get_program()).args(arguments).env_clear();
         machine.envs(host.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))));
         if let Some(user) = run_as {

@@ -178,6 +178,10 @@ impl Person {
                     match &message.subject {
                         Subject::UserIn { leaf: Leaf::Prompt, .. } => {
                             let prompt: Prompt = message.body().expect("a prompt");
+                            // Every client of a user hears of all; another's query is not this one's to answer.
+                            if prompt.query != query {
+                                continue;
+                            }
                             let choice = answers(&prompt);
                             let id = prompt.id.clone();
                             prompts.push(prompt);

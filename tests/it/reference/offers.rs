@@ -72,10 +72,10 @@ fn intermediate_steps_are_shown() {
         let all = format!("{}{}", study.stdout, study.stderr);
         assert!(all.contains(step), "{step}: {study:?}");
     }
-    let mut asked = system.command(&["ask", FARES]);
-    let output = asked.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("planning") && said.contains("estimate_fare"), "{said}");
+    // For programs, they are in the outcome.
+    let asked = system.ask(FARES);
+    let steps = asked.outcome["plan"]["steps"].as_array().unwrap();
+    assert_eq!((steps.len(), asked.outcome["flows"].as_array().unwrap().len()), (2, 2));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the reference offers of permission, and of plans after a refusal.
 //!
 //! Answers: is a person asked when it matters, for how long does an answer hold, and what is done after a no?
-//! Carries: I-05, I-06, I-07.
+//! Carries: I-05, I-07.
 
 use bus::message::user::{Admin, Category, Choice, Effect, Ending, Verdict};
 use serde_json::json;
