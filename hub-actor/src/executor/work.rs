@@ -43,11 +43,7 @@ pub struct Call<'a> {
 
 /// Calls a functionality and checks what it returns. Beside the value, or the sentence on why there is none, stands
 /// where it may come from: a failure may be in the app's own words.
-pub async fn call(
-    parts: &Parts,
-    inquiry: &Arc<Inquiry>,
-    call: Call<'_>,
-) -> (Result<Value, Failure>, Labels) {
+pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> (Result<Value, Failure>, Labels) {
     let Call { functionality, args, labels, step, depth, same } = call;
     let (Some(manifest), Some(spec)) =
         (parts.catalogue.app(&functionality.app), parts.catalogue.get(functionality))
