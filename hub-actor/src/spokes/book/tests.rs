@@ -236,6 +236,18 @@ fn a_spoke_that_ends_fails_its_tasks_at_once_and_says_how() {
 }
 
 #[test]
+fn a_spoke_whose_app_is_gone_is_given_nothing_more() {
+    let mut scene = Scene::new();
+    scene.reports("a", 0);
+    let spoke = scene.spoke(need("mail"));
+    let _ended = scene.task(&spoke, "t1");
+    let task = WorkId::parse("t1").unwrap();
+    let result = Err(Failure::new(FailureCode::AppExited, "mail was killed"));
+    scene.book.done(&spoke, Done { task, result, model_calls: 0 }, 10, scene.now).unwrap();
+    assert_ne!(scene.spoke(need("mail")), spoke);
+}
+
+#[test]
 fn a_silent_host_and_a_restarted_one_lose_their_spokes() {
     let mut scene = Scene::new();
     scene.reports("a", 0);
