@@ -327,10 +327,8 @@ impl Bus {
 /// One connection and never another: a confined spoke that tried would be ended by the kernel as an intruder.
 fn once(options: ConnectOptions, one_server: bool) -> ConnectOptions {
     let begun = Arc::new(AtomicBool::new(false));
-    options
-        .max_reconnects(None)
-        .reconnect_delay_callback(|_| Duration::ZERO)
-        .reconnect_to_server_callback(move |servers, _| {
+    options.max_reconnects(None).reconnect_delay_callback(|_| Duration::ZERO).reconnect_to_server_callback(
+        move |servers, _| {
             let again = begun.swap(true, Ordering::Relaxed);
             async move {
                 if again {
@@ -340,7 +338,8 @@ fn once(options: ConnectOptions, one_server: bool) -> ConnectOptions {
                 let server = servers.into_iter().next().filter(|_| one_server)?;
                 Some(async_nats::ReconnectToServer { addr: server.addr, delay: Some(Duration::ZERO) })
             }
-        })
+        },
+    )
 }
 
 /// What comes in on a subscription.

@@ -58,7 +58,7 @@ pub struct Course {
 /// What is counted and listed for the outcome.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// Flows in order, the first [`FLOWS`] of them.
+    /// Flows in order, the first `FLOWS` of them.
     pub flows: Vec<Flow>,
     /// Flows that are in the audit only.
     pub flows_left_out: u64,

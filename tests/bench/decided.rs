@@ -109,7 +109,8 @@ async fn through_the_hub(nats: Arc<Nats>) -> (Sample, f64) {
     let accepted: Accepted =
         client.request(&subject, &query, None, Duration::from_secs(5)).await.expect("an answer");
     accepted.result.expect("the hub takes the query");
-    let result = tokio::time::timeout(Duration::from_secs(120), told).await.expect("in time").expect("a result");
+    let result =
+        tokio::time::timeout(Duration::from_secs(120), told).await.expect("in time").expect("a result");
     drop(hub);
     result
 }
@@ -126,7 +127,8 @@ fn config(nats: &Nats, redis: &Redis) -> HubConfig {
     for (app, function) in [("caller", "go"), ("callee", "echo")] {
         let dir = apps.join(app);
         std::fs::create_dir_all(&dir).expect("a folder");
-        let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
+        let schema =
+            json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
         std::fs::write(dir.join("text.json"), schema.to_string()).expect("a schema");
         let manifest = format!(
             "name = \"{app}\"\nkind = \"mcp\"\nurl = \"https://played.example/mcp\"\ndescription = \"For measuring.\"\n[limits]\nrequests = 1000000\n\
@@ -197,7 +199,7 @@ async fn play_host(nats: Arc<Nats>, tell: oneshot::Sender<(Sample, f64)>) {
     let on_bus = nats.bus(&Role::Host(host.clone())).await;
     let mut inbound = on_bus.subscribe(&pattern::host_in(&host)).await.expect("a subscription");
     let out = |op| Subject::HostOut { host: host.clone(), op };
-    let report = HostReport { live: 0, capacity: 100, apps: Vec::new(), missing: Vec::new() };
+    let mut report = HostReport { live: 0, capacity: 100, apps: Vec::new(), missing: Vec::new() };
     let mut beat = tokio::time::interval(Duration::from_millis(250));
     let mut tell = Some(tell);
     loop {
@@ -218,6 +220,8 @@ async fn play_host(nats: Arc<Nats>, tell: oneshot::Sender<(Sample, f64)>) {
                     .await.expect("a connection");
                 let tell = (spawn.spoke.app.as_str() == "caller").then(|| tell.take()).flatten();
                 play_spoke(spoke, spawn.spoke.clone(), tell).await;
+                // A host that names fewer spokes than it has told of counts as restarted.
+                report.live += 1;
                 let word = Vouched {
                     layers: REQUIRED_LAYERS.iter().map(|&layer| layer.to_owned()).collect(),
                     app_layers: None,

@@ -16,7 +16,10 @@ use crate::sample::rounded;
 const QUERIES: [(&str, &str); 4] = [
     ("none", "What is the capital of France?"),
     ("one", "Could you use metro_hail to calculate the fare from 'Main Street' to 'Elm Avenue'?"),
-    ("several", "Could you use both metro_hail and quick_ride to calculate the fares from 'Main Street' to 'Elm Avenue'?"),
+    (
+        "several",
+        "Could you use both metro_hail and quick_ride to calculate the fares from 'Main Street' to 'Elm Avenue'?",
+    ),
     ("chain", "Summarise my newest email"),
 ];
 
@@ -79,7 +82,7 @@ impl System {
         let scratch = Scratch::new("bench");
         let delay = delay_ms.to_string();
         let mut model = secgpt()
-            .args(["model", "serve", "--listen", "127.0.0.1:0", "--delay-ms", &delay])
+            .args(["model", "serve", "--listen", "127.0.0.1:0", "--delay", &delay])
             .stdout(Stdio::piped())
             .stderr(log(&scratch, "model"))
             .spawn()
@@ -177,7 +180,9 @@ fn log(scratch: &Scratch, name: &str) -> std::fs::File {
 
 fn children(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
-    let Ok(tasks) = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")) else { return found };
+    let Ok(tasks) = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")) else {
+        return found;
+    };
     for task in tasks.flatten() {
         let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         found.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));

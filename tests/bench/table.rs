@@ -44,10 +44,14 @@ pub fn print(result: &Value) {
         "< 150 MiB",
     );
     let Some(queries) = result.get("queries").and_then(Value::as_array) else { return };
-    println!("\n| query | model at | isolated | without isolation | ratio | model calls | without |\n|---|---|---|---|---|---|---|");
+    println!(
+        "\n| query | model at | isolated | without isolation | ratio | model calls | without |\n|---|---|---|---|---|---|---|"
+    );
     for query in queries {
-        let (isolated, baseline) =
-            (query["isolated_ms"].as_f64().unwrap_or(f64::NAN), query["baseline_ms"].as_f64().unwrap_or(f64::NAN));
+        let (isolated, baseline) = (
+            query["isolated_ms"].as_f64().unwrap_or(f64::NAN),
+            query["baseline_ms"].as_f64().unwrap_or(f64::NAN),
+        );
         println!(
             "| {} | {} ms | {isolated:.0} ms | {baseline:.0} ms | {:.2} | {} | {} |",
             query["class"].as_str().unwrap_or("?"),
