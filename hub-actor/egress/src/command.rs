@@ -42,7 +42,7 @@ pub struct Which {
     /// The app whose requests carry it.
     #[arg(long)]
     app: AppId,
-    /// Its name under [credentials] in the app's manifest.
+    /// Its name under `[credentials]` in the app's manifest.
     #[arg(long)]
     name: String,
     /// The user whose it is; without it, everybody's on this installation.
