@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod faults;
 mod llm_gateway;
 mod ordinary_user;
 mod parts;

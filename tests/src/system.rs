@@ -193,6 +193,12 @@ impl System {
         std::fs::read_to_string(self.state().join("log").join(format!("{name}.log"))).unwrap_or_default()
     }
 
+    /// What `secgpt up` said besides its first line.
+    #[must_use]
+    pub fn up_log(&self) -> String {
+        std::fs::read_to_string(self.scratch.join("up.log")).unwrap_or_default()
+    }
+
     /// The scripted model.
     ///
     /// # Panics
@@ -408,6 +414,17 @@ impl Scripted {
     /// Makes it fail: `json!({"kind": "busy", "times": 2, "on": "planner"})`.
     pub fn fault(&self, fault: &Value) {
         self.http("POST", "/faults", fault);
+    }
+
+    /// How many requests have met a fault so far.
+    #[must_use]
+    pub fn faults_met(&self) -> u64 {
+        self.http("GET", "/stats", &Value::Null)["faults"].as_u64().unwrap_or_default()
+    }
+
+    /// Makes it fail no more.
+    pub fn clear_faults(&self) {
+        self.http("DELETE", "/faults", &Value::Null);
     }
 
     fn http(&self, method: &str, path: &str, body: &Value) -> Value {
