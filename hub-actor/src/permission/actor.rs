@@ -215,13 +215,16 @@ impl PermissionActor {
                 let Some(prompt) = prompt(id.clone()) else { return };
                 inquiry.ledger(|ledger| ledger.prompts = ledger.prompts.saturating_add(1));
                 inquiry.say(Happening::Waiting { prompt: id.clone() });
-                let (bus, query) = (self.bus.clone(), inquiry.id.clone());
-                actix::spawn(async move {
+                let (bus, query, shown) = (self.bus.clone(), inquiry.id.clone(), id.clone());
+                let show = async move {
                     let subject = Subject::UserIn { user, leaf: Leaf::Prompt };
-                    if let Err(error) = bus.publish(&subject, &prompt, Some(&query)).await {
-                        tracing::warn!(%error, "a prompt was not published; it will time out");
+                    bus.publish(&subject, &prompt, Some(&query)).await
+                };
+                context.spawn(show.into_actor(self).map(move |result, actor, _| {
+                    if let Err(error) = result {
+                        actor.not_shown(&shown, &error.to_string());
                     }
-                });
+                }));
                 context.run_later(self.timeout, move |actor, _| actor.expired(&id));
             }
         }
@@ -230,6 +233,14 @@ impl PermissionActor {
     fn expired(&mut self, prompt: &WorkId) {
         if let Some(open) = self.prompts.expired(prompt) {
             let reason = format!("Nobody answered within {} s, so it is refused.", self.timeout.as_secs());
+            let flow = open.question.flow_with(Verdict::Deny, "timeout", &reason);
+            open.settle(&flow);
+        }
+    }
+
+    fn not_shown(&mut self, prompt: &WorkId, why: &str) {
+        if let Some(open) = self.prompts.expired(prompt) {
+            let reason = format!("The question could not be shown ({why}), so it is refused.");
             let flow = open.question.flow_with(Verdict::Deny, "timeout", &reason);
             open.settle(&flow);
         }

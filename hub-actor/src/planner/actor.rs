@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
 use bus::client::{Bus, BusError};
-use bus::limits::TASK;
+use bus::limits::{SILENCE, TASK};
 use bus::message::chat::{ChatReply, ChatRequest, EmbedReply, EmbedRequest};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
@@ -208,7 +208,8 @@ impl Desk {
         loop {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let reply = tokio::select! {
-                reply = answers.next::<ChatReply>(left) => reply.map_err(failed)?,
+                // The gateway gives a sign each second: one that was killed is not waited for.
+                reply = answers.next::<ChatReply>(left.min(SILENCE)) => reply.map_err(failed)?,
                 // The answer would have come on the connection that is gone.
                 () = self.bus.lost() => {
                     let detail = "the connection to the bus broke while the model was asked";

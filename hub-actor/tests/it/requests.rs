@@ -260,6 +260,37 @@ fn a_task_that_asks_without_end_is_refused_after_the_number_its_manifest_allows(
 }
 
 #[test]
+fn a_flow_whose_decision_cannot_be_recorded_does_not_happen() {
+    run(async {
+        let got: Got = Rc::default();
+        let list = Rc::clone(&got);
+        let script = well(move |spoke: Spoke, task: WorkId| {
+            let list = Rc::clone(&list);
+            async move {
+                // The request fits one message; with all that a record or a prompt says of it, it does not.
+                let text = "x".repeat(bus::limits::MAX_PAYLOAD - 400);
+                for functionality in ["mail.newest", "drive.read"] {
+                    let result = spoke.ask(&task, functionality, json!({"text": text})).await;
+                    list.borrow_mut().push(result);
+                }
+                // The control: the same flow, recorded.
+                let result = spoke.ask(&task, "mail.newest", json!({"text": "x"})).await;
+                list.borrow_mut().push(result);
+                "done".to_owned()
+            }
+        });
+        let plot = Plot::new(vec![delegate("mail")], script).answering(|_| Some(Choice::Once));
+        let mut town = Town::found(plot).await;
+        town.ann.ask("go").await;
+        let got = got.borrow();
+        assert!(got[0].as_ref().unwrap_err().detail.contains("could not be recorded"), "{:?}", got[0]);
+        assert!(got[1].as_ref().unwrap_err().detail.contains("could not be"), "{:?}", got[1]);
+        assert_eq!(got[2], Ok(json!({"text": "mail says x"})));
+        assert!(town.hosts[0].spawned.borrow().iter().all(|spawn| spawn.spoke.app.as_str() != "drive"));
+    });
+}
+
+#[test]
 fn malformed_messages_are_dropped_and_the_hub_goes_on() {
     run(async {
         let script = well(|spoke: Spoke, _| async move {
