@@ -268,7 +268,7 @@ fn a_flow_whose_decision_cannot_be_recorded_does_not_happen() {
             let list = Rc::clone(&list);
             async move {
                 // The request fits one message; with all that a record or a prompt says of it, it does not.
-                let text = "x".repeat(bus::limits::MAX_PAYLOAD - 400);
+                let text = "x".repeat(bus::limits::MAX_PAYLOAD - 160);
                 for functionality in ["mail.newest", "drive.read"] {
                     let result = spoke.ask(&task, functionality, json!({"text": text})).await;
                     list.borrow_mut().push(result);
