@@ -82,7 +82,7 @@ fn a_disk_that_fills_up_costs_memory_and_no_answer_and_all_is_well_when_there_is
         fares
         head -c 9000000 /dev/zero > "$state/big" 2>/dev/null
         fares; fares
-        secgpt memory show 2>&1 | grep '^error' >&2
+        n=0; until secgpt memory show 2>&1 | grep '^error' >&2 || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
         rm "$state/big"
         n=0; until secgpt memory show >/dev/null 2>&1 || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
         fares

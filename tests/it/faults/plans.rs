@@ -16,7 +16,6 @@ fn no_plan_that_cannot_be_carried_out_moves_anything_and_each_is_told_precisely(
     };
     let from = json!({"id": "a", "kind": "call", "functionality": "metro_hail.estimate_fare",
         "args": {"start_point": {"$from": "b", "path": "fare"}, "end_point": "x"}});
-    let many: Vec<_> = (0..1000).map(|n| json!({"id": n.to_string(), "app": "mail"})).collect();
     let plan = |steps: &[serde_json::Value]| json!({"answer": null, "steps": steps}).to_string();
     for (text, words) in [
         ("I would rather not".to_owned(), "the plan is not a JSON object"),
@@ -29,7 +28,6 @@ fn no_plan_that_cannot_be_carried_out_moves_anything_and_each_is_told_precisely(
         (plan(&[from, metro("b")]), "step a refers to b, which comes later"),
         (plan(&[after("a", "z")]), "step a refers to \"z\", and there is no such step"),
         (plan(&[metro("a"), metro("a")]), "two steps are named a"),
-        (plan(&many), "the plan has 1000 steps; at most 200 are carried out"),
         (
             plan(&[json!({"id": "a.>", "kind": "call", "functionality": "mail.newest"})]),
             "the id \"a.>\" of a step is not legal",
@@ -46,14 +44,25 @@ fn no_plan_that_cannot_be_carried_out_moves_anything_and_each_is_told_precisely(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_mends_its_plan_is_followed() {
+async fn a_plan_of_a_thousand_steps_is_refused_and_a_mended_one_is_followed() {
     let model = ModelServer::start().await;
     let options = Options { base_url: Some(model.base_url.clone()), ..Options::default() };
-    let whole = json!({"answer": null, "steps": [metro("a")]}).to_string();
-    model.tell([Answer::Words("{\"steps\": [".into()), Answer::Words(whole), Answer::Words("done".into())]);
-    let asked = tokio::task::spawn_blocking(|| ask(&System::start(options), FARES).0).await.unwrap();
-    assert_eq!(asked.value("metro_hail.estimate_fare")["fare"], 51.8);
-    assert_eq!(asked.outcome["model_calls"], json!({"planner": 2, "spokes": 1}));
-    let again = model.seen()[1].body["messages"].to_string();
+    let many: Vec<_> = (0..1000).map(|n| metro(&format!("s{n}"))).collect();
+    let many = Answer::Words(json!({"answer": null, "steps": many}).to_string());
+    let whole = Answer::Words(json!({"answer": null, "steps": [metro("a")]}).to_string());
+    let half = Answer::Words("{\"steps\": [".into());
+    model.tell([many.clone(), many, half, whole, Answer::Words("done".into())]);
+    let (refused, mended) = tokio::task::spawn_blocking(|| {
+        let system = System::start(options);
+        (ask(&system, FARES).0, ask(&system, FARES).0)
+    })
+    .await
+    .unwrap();
+    let said = error_of(&refused);
+    assert!(said.contains("the plan has 1000 steps; at most 200 are carried out"), "{said}");
+    assert_eq!(refused.outcome["flows"], json!([]));
+    assert_eq!(mended.value("metro_hail.estimate_fare")["fare"], 51.8);
+    assert_eq!(mended.outcome["model_calls"], json!({"planner": 2, "spokes": 1}));
+    let again = model.seen()[3].body["messages"].to_string();
     assert!(again.contains("That cannot be carried out: the plan is not a JSON object"), "{again}");
 }

@@ -1,6 +1,6 @@
 //! The store and the broker, killed under load.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus::message::user::{Admin, Choice, Ending};
@@ -61,23 +61,24 @@ impl Drop for Enough<'_> {
 /// Asks without a pause from several sides while `fault` happens, and for a moment longer. Each query must come to an
 /// end; how many were answered is returned.
 fn under_load(system: &System, fault: impl FnOnce()) -> (usize, Vec<Asked>) {
-    let stop = AtomicBool::new(false);
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let all: Vec<Asked> = std::thread::scope(|scope| {
         let askers: Vec<_> = ["bob", "cyd", "dan"]
             .into_iter()
             .map(|user| {
-                let stop = &stop;
+                let (stop, asked) = (&stop, &asked);
                 scope.spawn(move || {
                     let mut all = Vec::new();
                     while !stop.load(Ordering::Relaxed) {
                         all.push(system.ask_with(&["--user", user], FARES));
+                        asked.fetch_add(1, Ordering::Relaxed);
                     }
                     all
                 })
             })
             .collect();
         let enough = Enough(&stop);
-        std::thread::sleep(Duration::from_millis(700));
+        eventually("some are answered", || (2 < asked.load(Ordering::Relaxed)).then_some(()));
         fault();
         std::thread::sleep(Duration::from_millis(700));
         drop(enough);
@@ -85,6 +86,8 @@ fn under_load(system: &System, fault: impl FnOnce()) -> (usize, Vec<Asked>) {
     });
     for asked in &all {
         ended(asked);
+        let took = asked.outcome["elapsed_ms"].as_u64().unwrap_or_default();
+        assert!(took < 15_000, "{asked:?}");
     }
     (all.iter().filter(|asked| asked.code == Some(0)).count(), all)
 }
