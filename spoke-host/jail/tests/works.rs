@@ -26,6 +26,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("spoke") => spoke(&arguments[2], &arguments[3]),
+        // Runners ask for the names first; the ignored ones, of which there are none, by themselves.
+        Some("--list") if arguments.iter().any(|argument| argument == "--ignored") => {}
+        Some("--list") => println!("a_confined_spoke_does_its_work: test"),
         _ => {
             let root = nix::unistd::Uid::effective().is_root();
             let users: &[bool] = if root { &[true, false] } else { &[false] };
