@@ -258,7 +258,8 @@ fn a_hub_that_stops_tells_every_query_and_stops_every_spoke() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let begun = std::time::Instant::now();
         town.hub.take().unwrap().stop().await;
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        // What was just said is taken in first, for at most ten seconds; a hang would last as long as the query's limit.
+        assert!(begun.elapsed() < Duration::from_secs(20));
         let (outcome, _) = town.ann.await_end(&query.id).await;
         assert_eq!(outcome.error.as_deref(), Some("secgpt is stopping"));
         tokio::time::sleep(Duration::from_millis(200)).await;
