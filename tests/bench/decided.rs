@@ -76,8 +76,10 @@ async fn through_the_hub(nats: Arc<Nats>) -> (Sample, f64) {
     let redis = Redis::start();
     let hub = Core::start(&nats, "hub", &Role::Hub, config(&nats, &redis));
     let (tell, told) = oneshot::channel();
-    tokio::spawn(play_gateway(nats.bus(&Role::LlmGateway).await));
-    tokio::spawn(play_host(Arc::clone(&nats), tell));
+    // Of one name there is one host: this one leaves before the next run's comes.
+    let mut played = tokio::task::JoinSet::new();
+    played.spawn(play_gateway(nats.bus(&Role::LlmGateway).await));
+    played.spawn(play_host(Arc::clone(&nats), tell));
 
     let user = UserId::parse("bench").expect("a name");
     let client = nats.bus(&Role::User(user.clone())).await;
@@ -111,6 +113,7 @@ async fn through_the_hub(nats: Arc<Nats>) -> (Sample, f64) {
     accepted.result.expect("the hub takes the query");
     let result =
         tokio::time::timeout(Duration::from_secs(120), told).await.expect("in time").expect("a result");
+    played.shutdown().await;
     drop(hub);
     result
 }

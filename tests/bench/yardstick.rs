@@ -27,6 +27,12 @@ pub async fn echo(client: Client) {
 /// One after the other.
 pub async fn latency(client: &Client, times: usize) -> Sample {
     let payload = bytes::Bytes::from(vec![7; BYTES]);
+    // The echo was subscribed on another connection: it hears once it has answered.
+    let since = Instant::now();
+    while client.request(SUBJECT, payload.clone()).await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(5), "the echo does not answer");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut sample = Sample::default();
     for turn in 0..times + times / 10 {
         let begun = Instant::now();
