@@ -184,7 +184,7 @@ async fn admin(parts: &Parts, desk: &Desk, user: UserId, incoming: &Incoming) {
     parts.bus.respond(incoming, &AdminReply { result }).await;
 }
 
-/// Tells the spokes when the bus is lost and when it is back, for ever.
+/// Tells the spokes when the bus is lost, for ever.
 pub async fn watch(bus: Bus, spokes: crate::spokes::Spokes) {
     loop {
         bus.lost().await;
@@ -194,6 +194,5 @@ pub async fn watch(bus: Bus, spokes: crate::spokes::Spokes) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         tracing::info!("the bus is back");
-        spokes.bus_back();
     }
 }

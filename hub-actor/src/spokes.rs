@@ -137,11 +137,6 @@ impl Spokes {
         self.tell(Message::BusLost);
     }
 
-    /// The connection to the bus is there again.
-    pub fn bus_back(&self) {
-        self.tell(Message::BusBack);
-    }
-
     /// Has all spokes stopped. Returns when the hosts' orders are in the connection's queue.
     pub async fn stop_all(&self) {
         // The process ends in any case; an actor that does not answer has nothing left to stop.
@@ -212,7 +207,6 @@ enum Message {
     QueryOver(WorkId),
     SessionOver(UserId, SessionId),
     BusLost,
-    BusBack,
     StopAll(oneshot::Sender<()>),
     Overview(oneshot::Sender<Value>),
     Host(HostId, HostSaid),
@@ -259,7 +253,6 @@ impl Handler<Message> for SpokesActor {
             Message::QueryOver(query) => self.book.query_over(&query),
             Message::SessionOver(user, session) => self.book.session_over(&user, &session),
             Message::BusLost => self.book.bus_lost(),
-            Message::BusBack => self.book.bus_back(now),
             Message::StopAll(back) => {
                 self.book.stop_all();
                 self.act();

@@ -90,7 +90,7 @@ pub struct NamedSchema {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatReply {
-    /// A piece of text.
+    /// A piece of text; an empty one each second, as a sign that the gateway is there and waits for the model.
     Token {
         /// The piece.
         text: String,

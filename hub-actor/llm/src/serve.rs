@@ -12,6 +12,7 @@ use bus::bucket::Bucket;
 use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::{Incoming, Reply as ReplyTo};
 use bus::id::{SpokeAddr, WorkId};
+use bus::limits;
 use bus::message::chat::{Budget, BudgetSet, ChatError, ChatReply, ChatRequest, EmbedReply, EmbedRequest};
 use bus::service::Service;
 use bus::subject::{Op, Service as To, Subject, pattern};
@@ -151,7 +152,7 @@ impl Gateway {
         tokio::spawn(async move {
             let model = ticket.as_ref().and_then(|ticket| ticket.model.clone());
             let model = model.unwrap_or_else(|| gateway.model.clone());
-            let result = gateway.call(&incoming, &request, &model, deadline).await;
+            let result = gateway.call_with_signs(&incoming, &request, &model, deadline).await;
             // What failed after the server had begun has cost something; the request alone is counted.
             let used = match &result {
                 Ok(reply) => reply.usage.prompt.saturating_add(reply.usage.completion),
@@ -176,6 +177,23 @@ impl Gateway {
     fn open(&self, spoke: Option<&SpokeAddr>, request: &ChatRequest) -> Result<Option<Ticket>, Denied> {
         let Some(spoke) = spoke else { return Ok(None) };
         self.ledger().open(spoke, &request.task, estimate(request), Instant::now()).map(Some)
+    }
+
+    /// Asks, and shows meanwhile that this process is there: who asks takes silence for its end.
+    async fn call_with_signs(
+        &self,
+        incoming: &Incoming,
+        request: &ChatRequest,
+        model: &str,
+        deadline: Instant,
+    ) -> Result<Reply, Trouble> {
+        let mut call = std::pin::pin!(self.call(incoming, request, model, deadline));
+        loop {
+            match tokio::time::timeout(limits::HEARTBEAT, &mut call).await {
+                Ok(result) => return result,
+                Err(_) => self.bus.respond(incoming, &ChatReply::Token { text: String::new() }).await,
+            }
+        }
     }
 
     /// Waits for a turn, asks, and hands words on as they come.

@@ -520,7 +520,8 @@ impl Book {
         self.give_up(want, &why);
     }
 
-    /// The connection to the bus was lost, and with it every spoke.
+    /// The connection to the bus was lost, and with it every spoke. What is still wanted is tried again with the first
+    /// report of a host.
     pub fn bus_lost(&mut self) {
         let spokes: Vec<SpokeAddr> = self.live.keys().cloned().collect();
         for spoke in spokes {
@@ -532,20 +533,15 @@ impl Book {
             let detail = format!("the spoke of {} was lost: the connection to the bus broke", spoke.app);
             self.remove(&spoke, &Failure::new(FailureCode::Lost, detail));
         }
+        // A host hears nothing until it is back on the bus as well; its next report shows that it is.
+        self.hosts.clear();
+        // What failed for want of a bus is no host's fault.
+        self.wanted.values_mut().for_each(|wanted| wanted.tried.clear());
         for (_, attempt) in std::mem::take(&mut self.attempts) {
-            self.hold(&attempt.host, -1);
             if let Some(wanted) = self.wanted.get_mut(&attempt.want) {
                 wanted.attempt = None;
             }
         }
-    }
-
-    /// The bus is there again: what is still wanted is tried again, and no host counts as silent for it.
-    pub fn bus_back(&mut self, now: Instant) {
-        for host in self.hosts.values_mut() {
-            host.seen = now;
-        }
-        self.attempt_waiting();
     }
 
     /// A conversation is over: its spokes go.

@@ -22,6 +22,9 @@ use crate::state::{State, write_private};
 const READY: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(3);
 
+/// What the broker logs when it cannot write down its port.
+const NO_PORTS: &str = "Error writing ports file";
+
 /// All that is needed to start it, and to start it again on the same port.
 #[derive(Debug)]
 pub struct Broker {
@@ -85,14 +88,18 @@ impl Broker {
                 if let Some(url) = listening_at(&self.dirs.ports, running.pid) {
                     return Some(url);
                 }
-                if running.has_ended() {
+                // Without room on the disk it listens and cannot say where; waiting longer would not help.
+                if running.has_ended() || running.last_words().contains(NO_PORTS) {
                     return None;
                 }
                 tokio::time::sleep(POLL).await;
             }
         });
         let Some(url) = waited.await.ok().flatten() else {
-            let sentence = format!("nats-server does not listen: it {}", running.how());
+            let sentence = match running.has_ended() {
+                true => format!("nats-server does not listen: it {}", running.how()),
+                false => "nats-server did not say where it listens".to_owned(),
+            };
             let hint = format!("it said: {}", running.last_words());
             running.stop().await;
             return Err(Error::failed(sentence).hint(hint));

@@ -39,6 +39,9 @@ const LOCAL: &str = "local";
 /// Refusals of the broker that wait to be recorded; a flood beyond them is in the broker's log only.
 const REFUSALS: usize = 256;
 
+/// How long a part that ended during its start has to be known by its own words.
+const OWN_WORDS: Duration = Duration::from_secs(2);
+
 /// Everything that is needed to start each part, once or again.
 pub struct Parts {
     config: Config,
@@ -122,14 +125,24 @@ impl Parts {
         told: impl Fn(&str),
     ) -> Result<Vec<Running>, (Error, Vec<Running>)> {
         let mut running = Vec::new();
-        let started = tokio::select! {
-            started = self.start_in_order(&mut running, told) => Ok(started),
-            Some(gone) = ended.recv() => Err(gone),
+        let (gone, started) = {
+            let mut starting = std::pin::pin!(self.start_in_order(&mut running, told));
+            tokio::select! {
+                started = &mut starting => (None, started),
+                // A part that ends while it is being started says why itself, and better.
+                Some(gone) = ended.recv() => {
+                    let own = tokio::time::timeout(OWN_WORDS, starting).await;
+                    (Some(gone), own.unwrap_or(Ok(())))
+                }
+            }
         };
-        match started {
-            Ok(Ok(())) => Ok(running),
-            Ok(Err(error)) => Err((error, running)),
-            Err(gone) => Err((went(gone, &running), running)),
+        match (gone, started) {
+            (None, Ok(())) => Ok(running),
+            (Some(gone), Err(_)) if running.iter().any(|part| part.name == gone) => {
+                Err((went(gone, &running), running))
+            }
+            (Some(gone), Ok(())) => Err((went(gone, &running), running)),
+            (_, Err(error)) => Err((error, running)),
         }
     }
 
@@ -159,9 +172,10 @@ impl Parts {
         gather(running, [store, broker])?;
         self.connect().await?;
         told("hub and gateways");
+        // The first that fails ends the others, whose input closes with them: nobody waits for a hub in vain.
         let (hub, llm, egress) =
-            tokio::join!(self.start_ours(HUB), self.start_ours(LLM), self.start_ours(EGRESS));
-        gather(running, [hub.map(Some), llm.map(Some), egress.map(Some)])?;
+            tokio::try_join!(self.start_ours(HUB), self.start_ours(LLM), self.start_ours(EGRESS))?;
+        running.extend([hub, llm, egress]);
         told("the host of spokes");
         gather(running, [self.start_ours(HOST).await.map(Some)])
     }

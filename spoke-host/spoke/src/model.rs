@@ -5,6 +5,7 @@
 //! Carries: I-16.
 
 use bus::client::BusError;
+use bus::limits::SILENCE;
 use bus::message::chat::{ChatError, ChatReply, ChatRequest, NamedSchema, Tool, ToolCall, Turn};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service};
@@ -42,8 +43,10 @@ pub(crate) async fn ask(job: &Job, question: Question<'_>) -> Result<Said, Failu
     let subject = spoke.subject(Service::Llm, Op::CHAT);
     let mut answers = spoke.bus.request_many(&subject, &request, Some(&job.id)).await.map_err(failed)?;
     loop {
-        match answers.next(job.left()).await.map_err(failed)? {
-            ChatReply::Token { text } if question.stream => job.token(text).await,
+        let left = job.left();
+        let heard = answers.next(left.min(SILENCE)).await;
+        match heard.map_err(|error| if SILENCE < left { silent(error) } else { failed(error) })? {
+            ChatReply::Token { text } if question.stream && !text.is_empty() => job.token(text).await,
             ChatReply::Token { .. } => {}
             ChatReply::Done { text, calls, .. } => return Ok(Said { text, calls }),
             ChatReply::Failed { code: ChatError::Budget, detail } => {
@@ -53,6 +56,17 @@ pub(crate) async fn ask(job: &Job, question: Question<'_>) -> Result<Said, Failu
                 return Err(Failure::new(FailureCode::Model, cut(&detail, 2000)));
             }
         }
+    }
+}
+
+/// The gateway gives a sign each second while it waits for the model.
+fn silent(error: BusError) -> Failure {
+    match error {
+        BusError::Timeout { .. } => {
+            let words = format!("nothing was heard of the model gateway for {} s", SILENCE.as_secs());
+            Failure::new(FailureCode::Model, words)
+        }
+        other => failed(other),
     }
 }
 

@@ -35,8 +35,10 @@ impl Schemas {
     /// Do these arguments fit the functionality's request schema?
     pub(crate) fn request(&self, function: &Function, args: &Value) -> Result<(), Failure> {
         let Some(pair) = self.0.get(&function.name) else { return Ok(()) };
-        check(pair.request.get_or_init(|| compile(&function.request)), args)
-            .map_err(|why| Failure::new(FailureCode::Arguments, format!("{}: {why}", function.name)))
+        check(pair.request.get_or_init(|| compile(&function.request)), args).map_err(|why| {
+            let words = format!("the arguments do not fit the request schema of {}: {why}", function.name);
+            Failure::new(FailureCode::Arguments, words)
+        })
     }
 
     /// Does this result fit the functionality's response schema, if it has one?
@@ -44,8 +46,10 @@ impl Schemas {
         let (Some(pair), Some(schema)) = (self.0.get(&function.name), &function.response) else {
             return Ok(());
         };
-        check(pair.response.get_or_init(|| compile(schema)), result)
-            .map_err(|why| Failure::new(FailureCode::Result, format!("{}: {why}", function.name)))
+        check(pair.response.get_or_init(|| compile(schema)), result).map_err(|why| {
+            let words = format!("the result of {} does not fit its response schema: {why}", function.name);
+            Failure::new(FailureCode::Result, words)
+        })
     }
 }
 

@@ -332,7 +332,7 @@ fn a_lost_bus_fails_what_runs_and_what_is_wanted_is_tried_again() {
     assert_eq!(end.try_recv().unwrap().result.unwrap_err().code, FailureCode::Lost);
     assert!(wanted.try_recv().is_err());
     scene.book.effects();
-    scene.book.bus_back(scene.now);
+    scene.reports("a", 0);
     let (_, spawn) = scene.asked();
     assert_eq!(spawn.spoke.app, app("muse"));
 }
