@@ -20,7 +20,7 @@ use crate::grants_store::{GrantsError, GrantsStore};
 use crate::instructions::{Instructions, Missing};
 use crate::memory::actor::Memory;
 use crate::memory::store::{Store, StoreError};
-use crate::parts::{Model, Parts};
+use crate::parts::{Model, Outages, Parts};
 use crate::permission::actor::Permission;
 use crate::permission::grant::{Grant, Grants};
 use crate::permission::policy::{NoSuchPreset, Policy, Preset};
@@ -150,6 +150,7 @@ impl Hub {
             planner,
             memory,
             model,
+            outages: Outages::watch(&bus),
             service,
         };
         let desk = Desk::start(parts.clone());

@@ -153,13 +153,9 @@ impl Inquiry {
 
 async fn speak(bus: Bus, subject: Subject, query: WorkId, mut happenings: mpsc::Receiver<Happening>) {
     while let Some(what) = happenings.recv().await {
-        let last = matches!(what, Happening::Answered(_));
         let event = Event { query: query.clone(), what };
         if let Err(error) = bus.publish(&subject, &event, Some(&query)).await {
             tracing::warn!(%query, %error, "an event was not published");
-        }
-        if last {
-            break;
         }
     }
 }

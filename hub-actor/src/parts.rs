@@ -3,7 +3,9 @@
 //! Answers: whom does one ask for what?
 //! Never: does anything itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bus::client::Bus;
 use manifest::ManifestError;
@@ -37,8 +39,39 @@ pub struct Parts {
     pub memory: Memory,
     /// The model that answered last.
     pub model: Model,
+    /// How often the bus was lost.
+    pub outages: Outages,
     /// The hub as a micro service.
     pub service: Listed,
+}
+
+/// How often the connection to the bus was lost. What was said around such a moment may not have been heard.
+#[derive(Clone, Debug, Default)]
+pub struct Outages(Arc<AtomicU64>);
+
+impl Outages {
+    /// Counts from now on.
+    #[must_use]
+    pub fn watch(bus: &Bus) -> Self {
+        let (outages, bus) = (Self::default(), bus.clone());
+        let count = Arc::clone(&outages.0);
+        actix::spawn(async move {
+            loop {
+                bus.lost().await;
+                count.fetch_add(1, Ordering::Relaxed);
+                while !bus.is_connected() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        });
+        outages
+    }
+
+    /// How often so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The model that answered last, as the gateway named it.

@@ -17,7 +17,7 @@ use crate::executor::{self, answer, work};
 use crate::inquiry::Inquiry;
 use crate::memory::actor::Exchange;
 use crate::memory::text::{Conversation, users_words};
-use crate::parts::Parts;
+use crate::parts::{Outages, Parts};
 use crate::permission::label::{Label, Labels};
 use crate::plan::{Plan, Planned, StepKind};
 use crate::planner::prompt::Refused;
@@ -27,6 +27,9 @@ use crate::spokes::task::By;
 
 /// How long a query may take, prompts included.
 const DEADLINE: Duration = Duration::from_secs(600);
+
+/// When the end is said again after an outage. A client that comes back tries once a second.
+const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
 
 /// How a query ended, before it is put into words for the client.
 struct Ended {
@@ -52,6 +55,7 @@ pub async fn conduct(
     refused: Vec<Refused>,
     cut: oneshot::Receiver<Cut>,
 ) -> Vec<Refused> {
+    let outages = parts.outages.count();
     let ended = tokio::select! {
         biased;
         ended = attempt(parts, inquiry, refused) => ended,
@@ -74,8 +78,21 @@ pub async fn conduct(
         parts.memory.keep(exchange(inquiry, &outcome));
     }
     tracing::info!(query = %inquiry.id, outcome = ?outcome.outcome, ms = outcome.elapsed_ms, error = outcome.error, "a query ended");
-    inquiry.say_last(Happening::Answered(Box::new(outcome))).await;
+    inquiry.say_last(Happening::Answered(Box::new(outcome.clone()))).await;
+    actix::spawn(say_again(parts.outages.clone(), outages, Arc::clone(inquiry), outcome));
     refused
+}
+
+/// If the bus was lost while the query was worked on, its user's client may have come back later than the hub, and
+/// have missed the end. Clients take the first end that they hear.
+async fn say_again(outages: Outages, before: u64, inquiry: Arc<Inquiry>, outcome: Outcome) {
+    for pause in AGAIN {
+        tokio::time::sleep(pause).await;
+        if outages.count() == before {
+            return;
+        }
+        inquiry.say_last(Happening::Answered(Box::new(outcome.clone()))).await;
+    }
 }
 
 async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -> Ended {
