@@ -48,7 +48,7 @@ fn misbehaving() -> Vec<(&'static str, String, &'static [&'static str])> {
         (
             "forking",
             called_it("f() { f | f & f; }; f; sleep 1000"),
-            &["within 3.0 s", "exit code", "SIGKILL"],
+            &["within 3.0 s", "exit code", "SIGKILL", "killed for using"],
         ),
         ("dying", called_it("kill -9 $$"), &["SIGKILL"]),
         ("prying", called_it("exec unshare --uts true"), &["unshare"]),
