@@ -96,44 +96,33 @@ impl Bus {
         auditor: Option<Auditor>,
         when_lost: WhenLost,
     ) -> Result<Self, BusError> {
-        let key = Arc::new(KeyPair::from_seed(credential.seed.expose()).map_err(BusError::Credential)?);
         let (tell, connected) = watch::channel(true);
-        let mut options = ConnectOptions::with_jwt(credential.jwt.clone(), move |nonce| {
-            let key = Arc::clone(&key);
-            async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
-        })
-        .name(name)
-        .custom_inbox_prefix(inbox)
-        .connection_timeout(Duration::from_secs(5))
-        .subscription_capacity(SUBSCRIPTION_QUEUE)
-        .ignore_discovered_servers()
-        .event_callback(move |event| {
-            match &event {
-                Event::Connected => _ = tell.send(true),
-                Event::Disconnected | Event::Closed => _ = tell.send(false),
-                _ => {}
-            }
-            async move {
-                match event {
-                    Event::Connected => tracing::debug!("connected to the bus"),
-                    other => tracing::warn!(event = %other, "bus"),
+        let mut options = signing(credential)?
+            .name(name)
+            .custom_inbox_prefix(inbox)
+            .connection_timeout(Duration::from_secs(5))
+            .subscription_capacity(SUBSCRIPTION_QUEUE)
+            .ignore_discovered_servers()
+            .event_callback(move |event| {
+                match &event {
+                    Event::Connected => _ = tell.send(true),
+                    Event::Disconnected | Event::Closed => _ = tell.send(false),
+                    _ => {}
                 }
-            }
-        });
+                async move {
+                    match event {
+                        Event::Connected => tracing::debug!("connected to the bus"),
+                        other => tracing::warn!(event = %other, "bus"),
+                    }
+                }
+            });
         options = match when_lost {
             WhenLost::Reconnect => options.max_reconnects(None).reconnect_delay_callback(|attempt| {
                 Duration::from_millis(u64::try_from(attempt).unwrap_or(20).saturating_mul(50).min(1000))
             }),
             WhenLost::End => once(options, address.url.matches(',').count() == 0),
         };
-        if let Some(ca) = &address.tls_ca {
-            options = options.add_root_certificates(ca.clone()).require_tls(true);
-        }
-        let servers: Vec<String> = address.url.split(',').map(|url| url.trim().to_owned()).collect();
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|source| BusError::Connect { url: address.url.clone(), source })?;
+        let client = dial(address, options).await?;
         Ok(Self { client, auditor, dropped: Arc::default(), connected })
     }
 
@@ -322,6 +311,27 @@ impl Bus {
     pub fn nats(&self) -> &async_nats::Client {
         &self.client
     }
+}
+
+/// Signs what the server asks with the credential's own key.
+pub(crate) fn signing(credential: &Credential) -> Result<ConnectOptions, BusError> {
+    let key = Arc::new(KeyPair::from_seed(credential.seed.expose()).map_err(BusError::Credential)?);
+    Ok(ConnectOptions::with_jwt(credential.jwt.clone(), move |nonce| {
+        let key = Arc::clone(&key);
+        async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
+    }))
+}
+
+/// Connects, by TLS alone where the address names an authority.
+pub(crate) async fn dial(
+    address: &Address,
+    mut options: ConnectOptions,
+) -> Result<async_nats::Client, BusError> {
+    if let Some(ca) = &address.tls_ca {
+        options = options.add_root_certificates(ca.clone()).require_tls(true);
+    }
+    let servers: Vec<String> = address.url.split(',').map(|url| url.trim().to_owned()).collect();
+    options.connect(servers).await.map_err(|source| BusError::Connect { url: address.url.clone(), source })
 }
 
 /// One connection and never another: a confined spoke that tried would be ended by the kernel as an intruder.

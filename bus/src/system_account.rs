@@ -4,12 +4,9 @@
 //! Never: leaves the supervisor; no other role has a credential of this account.
 //! Carries: I-01.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use nkeys::KeyPair;
-
-use crate::client::{Address, BusError};
+use crate::client::{Address, BusError, dial, signing};
 use crate::identity::{Credential, RealmClaims};
 
 /// Takes a changed account statement; answered with what became of it.
@@ -24,23 +21,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// If the broker cannot be reached with this credential, or does not take the statement.
 pub async fn push(address: &Address, system: &Credential, claims: &RealmClaims) -> Result<(), BusError> {
-    let key = Arc::new(KeyPair::from_seed(system.seed.expose()).map_err(BusError::Credential)?);
-    let mut options = async_nats::ConnectOptions::with_jwt(system.jwt.clone(), move |nonce| {
-        let key = Arc::clone(&key);
-        async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
-    })
-    .name("supervisor (system account)")
-    .connection_timeout(LIMIT)
-    .ignore_discovered_servers()
-    .request_timeout(Some(LIMIT));
-    if let Some(ca) = &address.tls_ca {
-        options = options.add_root_certificates(ca.clone()).require_tls(true);
-    }
-    let servers: Vec<String> = address.url.split(',').map(|url| url.trim().to_owned()).collect();
-    let client = options
-        .connect(servers)
-        .await
-        .map_err(|source| BusError::Connect { url: address.url.clone(), source })?;
+    let options = signing(system)?
+        .name("supervisor (system account)")
+        .connection_timeout(LIMIT)
+        .ignore_discovered_servers()
+        .request_timeout(Some(LIMIT));
+    let client = dial(address, options).await?;
     let answer = client
         .request(CLAIMS_UPDATE, claims.account.1.clone().into())
         .await
