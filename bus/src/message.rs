@@ -9,6 +9,7 @@ pub mod egress;
 pub mod task;
 
 pub mod isc;
+pub mod offer;
 pub mod profile;
 
 pub mod host;

@@ -64,6 +64,10 @@ pub struct Function {
     pub request: Value,
     /// JSON Schema of the result.
     pub response: Option<Value>,
+    /// The pin over what the app's server said of it when a person read it, see
+    /// [`Tool::pin`](crate::message::offer::Tool::pin). None where a server was not asked.
+    #[serde(default)]
+    pub pinned: Option<String>,
 }
 
 /// What an app and its tasks may use. All are in force; `0` is not "no limit".
