@@ -1,7 +1,8 @@
 //! What the hub needs to know to choose a host.
 //!
 //! Answers: how many spokes live here, how many more are taken, and which apps are here?
-//! Never: is late; a host that is silent for five seconds counts as gone.
+//! Never: is late, once it has begun; a host that is silent for five seconds counts as gone. Says that an app is not here
+//! before it has looked: packages of strangers have thousands of files, and the first look reads them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bus::id::AppId;
 use bus::limits::HEARTBEAT;
 use bus::message::host::HostReport;
 use bus::subject::{Op, Subject};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::serve::Host;
@@ -17,20 +19,25 @@ use crate::serve::Host;
 /// How often the folders are looked through for the report. Every start looks again at its own app's.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Reports once a second, for as long as the host lives.
+/// Reports once a second, for as long as the host lives; from when it first knows which apps are here.
 pub(crate) async fn report(host: Arc<Host>) {
     let subject = Subject::HostOut { host: host.config.host.clone(), op: Op::REPORT };
+    let mut apps = look(&host).await.unwrap_or_default();
+    let mut looked = Instant::now();
+    let mut looking = None;
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut apps = Vec::new();
-    let mut looked: Option<Instant> = None;
     loop {
         tick.tick().await;
-        if looked.is_none_or(|looked| LOOK <= looked.elapsed()) {
-            looked = Some(Instant::now());
-            if let Some(found) = look(&host).await {
-                apps = found;
-            }
+        if looking.is_none() && LOOK <= looked.elapsed() {
+            looking = Some(look(&host));
+        }
+        // A look that takes long goes on beside the reports, and there is one at a time.
+        if let Some(look) = &mut looking
+            && let Ok(found) = tokio::time::timeout(HEARTBEAT / 2, look).await
+        {
+            apps = found.unwrap_or(apps);
+            (looking, looked) = (None, Instant::now());
         }
         let report = HostReport {
             live: host.live(),
@@ -45,8 +52,7 @@ pub(crate) async fn report(host: Arc<Host>) {
 }
 
 /// The apps that are here. On a thread of its own: the first look reads every file of every app.
-async fn look(host: &Arc<Host>) -> Option<Vec<(AppId, String)>> {
+fn look(host: &Arc<Host>) -> JoinHandle<Vec<(AppId, String)>> {
     let host = Arc::clone(host);
-    let looking = tokio::task::spawn_blocking(move || host.folders.all(&host.config));
-    tokio::time::timeout(HEARTBEAT * 3, looking).await.ok()?.ok()
+    tokio::task::spawn_blocking(move || host.folders.all(&host.config))
 }
