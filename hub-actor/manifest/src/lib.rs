@@ -22,5 +22,5 @@ pub use error::ManifestError;
 pub use folder::hash_of;
 pub use function::FunctionSpec;
 pub use load::{AppKind, Manifest, RESERVED, load_all};
-pub use network::{CredentialKind, CredentialUse, Network};
+pub use network::{CredentialKind, CredentialUse, METHODS, Network, OauthServer};
 pub use schema::{Schema, SchemaError};

@@ -5,6 +5,7 @@
 //! Carries: I-06, I-17.
 
 mod functions;
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,8 +19,8 @@ use toml::Spanned;
 use crate::error::{ManifestError, line_of};
 use crate::folder::{hash_of, read_inside};
 use crate::function::FunctionSpec;
-use crate::network::{CredentialKind, CredentialUse, Network, host_name};
-use crate::raw::{RawCredentialKind, RawKind, RawLimits, RawManifest};
+use crate::network::{CredentialUse, Network};
+use crate::raw::{RawKind, RawLimits, RawManifest};
 
 /// Names that mean something else where an app's name could stand.
 pub const RESERVED: [&str; 6] = ["empty", "memory", "plan", "user", "any", "hub"];
@@ -211,30 +212,14 @@ impl Reader<'_> {
         for path in raw.filesystem.iter().flat_map(|filesystem| &filesystem.read) {
             read.push(self.readable(path)?);
         }
-        let mut credentials = BTreeMap::new();
-        for (name, credential) in raw.credentials {
-            // An address with its port, as under `local`, for a service on a private network.
-            let host = |host: &Spanned<String>| match host.get_ref().parse::<std::net::SocketAddr>() {
-                Ok(address) => Ok(address.to_string()),
-                Err(_) => self.host(host),
-            };
-            let hosts = credential.hosts.iter().map(host).collect::<Result<_, _>>()?;
-            let kind = match credential.kind {
-                RawCredentialKind::Oauth2 => CredentialKind::Oauth2,
-                RawCredentialKind::ApiKey => CredentialKind::ApiKey,
-            };
-            let header = credential.header.get_ref();
-            if header.is_empty() || !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-                return Err(self.wrong(&credential.header, format!("{header:?} is not the name of a header")));
-            }
-            credentials.insert(name, CredentialUse { kind, header: header.clone(), hosts });
-        }
+        let credentials = self.credentials(raw.credentials)?;
+        let network = self.network(raw.network.as_ref(), &kind)?;
         Ok(Manifest {
             app,
             kind,
             description: raw.description,
             model: raw.model.map(Spanned::into_inner),
-            network: self.network(raw.network.as_ref())?,
+            network,
             read,
             credentials,
             limits: self.limits(raw.limits.as_ref(), defaults)?,
@@ -282,42 +267,6 @@ impl Reader<'_> {
             ),
         };
         wrong.map_or(Ok(kind), |what| Err(self.wrong(&raw.kind, what)))
-    }
-
-    fn network(&self, raw: Option<&crate::raw::RawNetwork>) -> Result<Network, ManifestError> {
-        let Some(raw) = raw else { return Ok(Network::default()) };
-        let local = |address: &Spanned<String>| {
-            address.get_ref().parse().map_err(|_| {
-                self.wrong(
-                    address,
-                    format!("{:?} is not an address with a port, like 127.0.0.1:9000", address.get_ref()),
-                )
-            })
-        };
-        Ok(Network {
-            domains: raw.domains.iter().map(|domain| self.host(domain)).collect::<Result<_, _>>()?,
-            hosts: raw.hosts.iter().map(|host| self.host_and_port(host)).collect::<Result<_, _>>()?,
-            local: raw.local.iter().map(local).collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// A host, with a port if another than the usual ones is meant.
-    fn host_and_port(&self, host: &Spanned<String>) -> Result<String, ManifestError> {
-        let text = host.get_ref();
-        let port = |port: &str| port.parse::<u16>().ok().filter(|&port| 0 < port);
-        match text.rsplit_once(':').and_then(|(name, number)| Some((host_name(name)?, port(number)?))) {
-            Some((name, port)) => Ok(format!("{name}:{port}")),
-            None => self.host(host),
-        }
-    }
-
-    fn host(&self, host: &Spanned<String>) -> Result<String, ManifestError> {
-        host_name(host.get_ref()).ok_or_else(|| {
-            self.wrong(
-                host,
-                format!("{:?} is not the name of a host, without wildcard and port", host.get_ref()),
-            )
-        })
     }
 
     fn readable(&self, path: &Spanned<String>) -> Result<PathBuf, ManifestError> {

@@ -4,7 +4,11 @@
 //! Never: resolves a name or decides whether a connection may be made; that is the egress gateway's.
 //! Carries: I-06. A manifest without `[network]` has no way out.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+
+/// The methods of HTTP that a manifest may name. `CONNECT` stands for tunnels, in which no method is seen.
+pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
 
 /// What may be reached. All empty: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub struct Network {
     pub hosts: Vec<String>,
     /// Addresses on private networks, each with its port; nothing else private may be reached.
     pub local: Vec<SocketAddr>,
+    /// With which of [`METHODS`]; where the manifest names none, those that an app of its kind needs.
+    pub methods: BTreeSet<String>,
 }
 
 impl Network {
@@ -34,6 +40,26 @@ pub struct CredentialUse {
     pub header: String,
     /// Hosts, or domains with all that is below them, that get it; or `address:port` of one under `local`. Lower case.
     pub hosts: Vec<String>,
+    /// The word before an API key in its header, such as `Bearer` or `Token`.
+    pub prefix: Option<String>,
+    /// Where a token is had.
+    pub server: OauthServer,
+}
+
+/// The authorization server of a credential of kind `oauth2`, as far as the manifest names it. The gateway speaks to
+/// these hosts for nothing else, and to no other for a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OauthServer {
+    /// Where a person gives leave in a browser.
+    pub authorize_url: Option<String>,
+    /// Where a code for another device is had (RFC 8628).
+    pub device_url: Option<String>,
+    /// Where tokens are had and renewed.
+    pub token_url: Option<String>,
+    /// Who asks, as the server knows it.
+    pub client_id: Option<String>,
+    /// What is asked for.
+    pub scopes: Vec<String>,
 }
 
 /// How a credential is had.

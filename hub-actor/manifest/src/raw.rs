@@ -45,6 +45,7 @@ pub(crate) struct RawNetwork {
     pub hosts: Vec<Spanned<String>>,
     #[serde(default)]
     pub local: Vec<Spanned<String>>,
+    pub methods: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +62,13 @@ pub(crate) struct RawCredential {
     pub header: Spanned<String>,
     #[serde(rename = "for")]
     pub hosts: Vec<Spanned<String>>,
+    pub prefix: Option<Spanned<String>>,
+    pub authorize_url: Option<Spanned<String>>,
+    pub device_url: Option<Spanned<String>>,
+    pub token_url: Option<Spanned<String>>,
+    pub client_id: Option<Spanned<String>>,
+    #[serde(default)]
+    pub scopes: Vec<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -216,6 +216,62 @@ fn wrong_hosts_limits_destinations_and_summaries_are_refused() {
 }
 
 #[test]
+fn methods_are_those_named_or_those_an_app_of_its_kind_needs() {
+    let network = "[network]\ndomains = [\"example.com\"]\n";
+    let methods = |head: &str, body: &str| {
+        let (_root, dir) = app("notes", &format!("{head}{body}"));
+        let manifest = Manifest::load(&dir, &DEFAULT).unwrap();
+        manifest.network.methods.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(methods(HEAD, ""), "", "no [network], no method");
+    assert_eq!(methods(HEAD, network), "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT");
+    assert_eq!(methods(HEAD, &format!("{network}methods = [\"GET\"]\n")), "GET");
+    assert_eq!(methods(HEAD, &format!("{network}methods = []\n")), "", "nothing is nothing");
+    let remote = HEAD.replace("command = [\"x\"]", "url = \"https://example.com/mcp\"");
+    assert_eq!(methods(&remote, network), "DELETE GET POST");
+    let prompt = "name = \"notes\"\nkind = \"prompt\"\ndescription = \"\"\n";
+    assert_eq!(methods(prompt, network), "");
+    for wrong in ["get", "TRACE", "*", ""] {
+        refused(&format!("[network]\nmethods = [{wrong:?}]\n"), Some(6), "not a method that is taken");
+    }
+}
+
+#[test]
+fn a_credential_names_its_server_and_nothing_that_is_not_for_its_kind() {
+    let head = "[credentials.key]\nheader = \"Authorization\"\nfor = [\"example.com\"]\n";
+    let oauth = format!("{head}kind = \"oauth2\"\n");
+    let (_root, dir) = app(
+        "notes",
+        &format!(
+            "{HEAD}{oauth}authorize_url = \"https://a.example.com/x\"\ntoken_url = \"http://127.0.0.1:9/t\"\n\
+             client_id = \"me\"\nscopes = [\"https://example.com/read\"]\n"
+        ),
+    );
+    let server = Manifest::load(&dir, &DEFAULT).unwrap().credentials["key"].server.clone();
+    assert_eq!(server.authorize_url.as_deref(), Some("https://a.example.com/x"));
+    assert_eq!(server.token_url.as_deref(), Some("http://127.0.0.1:9/t"));
+    assert_eq!((server.client_id.as_deref(), server.scopes.len(), server.device_url), (Some("me"), 1, None));
+    for url in
+        ["http://a.example.com/", "ftp://a", "https://a b", "https://a\\b", "https://a/#x", "127.0.0.1:9"]
+    {
+        refused(
+            &format!("{HEAD}{oauth}token_url = {url:?}\n"),
+            Some(9),
+            "not a URL that begins with https://",
+        );
+    }
+    refused(&format!("{HEAD}{oauth}device_url = \"https://a.example\"\n"), Some(9), "without a token_url");
+    refused(&format!("{HEAD}{oauth}scopes = [\"a b\"]\n"), Some(9), "not one word");
+    refused(&format!("{HEAD}{oauth}prefix = \"Token\"\n"), Some(9), "always sent as Bearer");
+    let key = format!("{head}kind = \"api_key\"\n");
+    refused(&format!("{HEAD}{key}token_url = \"https://a.example\"\n"), Some(9), "that is oauth2's");
+    refused(&format!("{HEAD}{key}prefix = \"two words\"\n"), Some(9), "not one word");
+    let (_root, dir) = app("notes", &format!("{HEAD}{key}prefix = \"Token\"\n"));
+    let manifest = Manifest::load(&dir, &DEFAULT).unwrap();
+    assert_eq!(manifest.credentials["key"].prefix.as_deref(), Some("Token"));
+}
+
+#[test]
 fn the_pin_changes_with_any_file_and_with_nothing_else() {
     let (_root, dir) = app("notes", HEAD);
     let first = hash_of(&dir).unwrap();
