@@ -1,6 +1,6 @@
 //! Which hosts an app's manifest names.
 //!
-//! Answers: does this line of a manifest mean something, and which line, if any, covers this host and port?
+//! Answers: does this line of a manifest mean something, and which line, if any, covers this host, port and method?
 //! Never: looks a name up, or allows what no line names. No lines, no way out.
 //! Carries: I-12. The Public Suffix List is shipped and read once; it is never fetched.
 
@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use manifest::METHODS;
 use publicsuffix::{List, Psl};
 use url::Host;
 
@@ -122,6 +123,7 @@ pub struct Rules {
     domains: BTreeSet<String>,
     hosts: BTreeMap<String, BTreeSet<Option<u16>>>,
     local: BTreeSet<SocketAddr>,
+    methods: BTreeSet<String>,
     suffixes: Suffixes,
 }
 
@@ -137,7 +139,7 @@ impl Rules {
         hosts: &[String],
         local: &[SocketAddr],
     ) -> Result<Self, LineError> {
-        let mut rules = Self::nothing(suffixes);
+        let mut rules = Self::nothing(suffixes).with_methods(METHODS.map(str::to_owned).into());
         for text in domains {
             let fault = |what| LineError { key: "domains", line: text.chars().take(80).collect(), what };
             let domain = name(text).map_err(fault)?;
@@ -182,8 +184,22 @@ impl Rules {
             domains: BTreeSet::new(),
             hosts: BTreeMap::new(),
             local: BTreeSet::new(),
+            methods: BTreeSet::new(),
             suffixes: suffixes.clone(),
         }
+    }
+
+    /// With these methods of HTTP and no other; `CONNECT` stands for tunnels. [`Rules::new`] has all of them.
+    #[must_use]
+    pub fn with_methods(mut self, methods: BTreeSet<String>) -> Self {
+        self.methods = methods;
+        self
+    }
+
+    /// May this method be used?
+    #[must_use]
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.contains(method)
     }
 
     /// Is there no way out at all?

@@ -77,7 +77,8 @@ impl AppRules {
     pub fn of(manifest: &Manifest, suffixes: &Suffixes) -> Result<Self, LineError> {
         let network = &manifest.network;
         Ok(Self {
-            rules: Rules::new(suffixes, &network.domains, &network.hosts, &network.local)?,
+            rules: Rules::new(suffixes, &network.domains, &network.hosts, &network.local)?
+                .with_methods(network.methods.clone()),
             credentials: manifest.credentials.clone(),
         })
     }

@@ -136,7 +136,7 @@ mod tests {
             &["10.0.0.5:443".parse().unwrap()],
         )
         .unwrap();
-        let permitted = permits(&rules, &read("https://example.com/").unwrap()).unwrap();
+        let permitted = permits(&rules, "GET", &read("https://example.com/").unwrap()).unwrap();
         let checked = check(&answers(addresses), &rules, &permitted, &STANDARD).await;
         checked
             .map(|checked| checked.addresses().iter().map(ToString::to_string).collect())

@@ -105,9 +105,11 @@ pub fn refused(refusal: &Refusal) -> WebFailure {
     let code = match refusal {
         Refusal::Syntax(_) | Refusal::Scheme(_) | Refusal::UserInfo => WebError::Request,
         Refusal::Address(_) => WebError::Address,
-        Refusal::SingleLabel(_) | Refusal::Suffix(_) | Refusal::Port { .. } | Refusal::NotNamed(_) => {
-            WebError::Rules
-        }
+        Refusal::SingleLabel(_)
+        | Refusal::Suffix(_)
+        | Refusal::Port { .. }
+        | Refusal::NotNamed(_)
+        | Refusal::Method(_) => WebError::Rules,
     };
     WebFailure::new(code, refusal.to_string())
 }
@@ -146,7 +148,7 @@ impl Web {
         }
         let mut hop = Hop::Own;
         for followed in 0..=REDIRECTS {
-            let permitted = match url_rule::permits(rules, &url) {
+            let permitted = match url_rule::permits(rules, method.as_str(), &url) {
                 Ok(permitted) => permitted,
                 Err(refusal) if followed == 0 => return Err(refused(&refusal)),
                 Err(refusal) => return Err(redirect(format!("the server redirects, and {refusal}"))),

@@ -1,6 +1,6 @@
 //! May this app ask for this URL?
 //!
-//! Answers: `permits(rules, url)`, and the sentence for the person whose app was refused.
+//! Answers: `permits(rules, method, url)`, and the sentence for the person whose app was refused.
 //! Never: resolves a name; that is `dial.rs`, which checks the addresses besides. Never repairs a URL that could be read
 //! in two ways: it is refused, since another program may read it in the other.
 //! Carries: I-12, I-13.
@@ -90,6 +90,9 @@ pub enum Refusal {
     /// No line covers the host.
     #[error("{0} is not named by the app's manifest (under [network], domains or hosts)")]
     NotNamed(String),
+    /// The host may be reached, but not with this method.
+    #[error("the method {0} is not among those of the app's manifest (under [network], methods)")]
+    Method(String),
 }
 
 impl Refusal {
@@ -105,6 +108,7 @@ impl Refusal {
             Refusal::Suffix(_) => "suffix",
             Refusal::Port { .. } => "port",
             Refusal::NotNamed(_) => "not-named",
+            Refusal::Method(_) => "method",
         }
     }
 }
@@ -162,11 +166,11 @@ pub fn read(text: &str) -> Result<Url, Refusal> {
     Ok(url)
 }
 
-/// Does the manifest allow this URL?
+/// Does the manifest allow this URL with this method?
 ///
 /// # Errors
 /// Says why not.
-pub fn permits(rules: &Rules, url: &Url) -> Result<Permitted, Refusal> {
+pub fn permits(rules: &Rules, method: &str, url: &Url) -> Result<Permitted, Refusal> {
     let scheme = match url.scheme() {
         "https" => Scheme::Https,
         "http" => Scheme::Http,
@@ -197,6 +201,9 @@ pub fn permits(rules: &Rules, url: &Url) -> Result<Permitted, Refusal> {
     {
         url.set_host(Some(name)).map_err(|_| Refusal::Syntax("its host cannot be written plainly"))?;
     }
+    if !rules.takes(method) {
+        return Err(Refusal::Method(method.chars().take(20).collect()));
+    }
     Ok(Permitted { url, scheme, host, port, by })
 }
 
@@ -209,7 +216,7 @@ pub fn permits_tunnel(rules: &Rules, host: &str, port: u16) -> Result<Permitted,
     if host.is_empty() || host.contains(bad) || (host.contains(':') && !host.starts_with('[')) {
         return Err(Refusal::Syntax("it is not a host name"));
     }
-    permits(rules, &read(&format!("https://{host}:{port}/"))?)
+    permits(rules, "CONNECT", &read(&format!("https://{host}:{port}/"))?)
 }
 
 fn named_address(rules: &Rules, address: IpAddr, port: u16) -> Result<(Target, Line), Refusal> {
@@ -242,8 +249,10 @@ fn named_host(rules: &Rules, name: &str, port: u16, usual: bool) -> Result<Line,
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::LazyLock;
 
+    use manifest::METHODS;
     use proptest::prelude::*;
 
     use super::*;
@@ -264,7 +273,7 @@ mod tests {
     }
 
     fn verdict(rules: &Rules, text: &str) -> Result<Permitted, Refusal> {
-        permits(rules, &read(text)?)
+        permits(rules, "GET", &read(text)?)
     }
 
     #[test]
@@ -274,6 +283,22 @@ mod tests {
             assert!(verdict(&nothing, text).is_err(), "{text}");
             assert!(verdict(&rules(), text).is_ok(), "the control: {text}");
         }
+    }
+
+    #[test]
+    fn a_method_that_is_not_named_is_refused_tunnels_too() {
+        let reading = rules().with_methods(BTreeSet::from(["GET".to_owned()]));
+        let url = read("https://example.com/").unwrap();
+        assert!(permits(&reading, "GET", &url).is_ok());
+        for method in ["POST", "DELETE", "get", "HEAD", "CONNECT", ""] {
+            assert_eq!(permits(&reading, method, &url), Err(Refusal::Method(method.into())));
+        }
+        assert_eq!(
+            permits_tunnel(&reading, "example.com", 443),
+            Err(Refusal::Method("CONNECT".into())),
+            "no method is seen inside a tunnel"
+        );
+        assert!(permits_tunnel(&rules(), "example.com", 443).is_ok(), "the control");
     }
 
     #[test]
@@ -338,6 +363,14 @@ mod tests {
                 }
                 prop_assert_eq!(permitted.url.host_str().map(str::to_owned), Some(permitted.host.to_string()));
             }
+        }
+
+        #[test]
+        fn no_method_passes_that_is_not_named(named in proptest::collection::btree_set(proptest::sample::select(&METHODS[..]), 0..8), asked in proptest::sample::select(&METHODS[..])) {
+            let rules = rules().with_methods(named.iter().map(|&method| method.to_owned()).collect());
+            let passed = permits(&rules, asked, &read("https://www.example.com/").unwrap());
+            prop_assert_eq!(passed.is_ok(), named.contains(asked));
+            prop_assert_eq!(permits_tunnel(&rules, "www.example.com", 443).is_ok(), named.contains("CONNECT"));
         }
 
         #[test]

@@ -41,7 +41,7 @@ fn judged() -> String {
     for (title, urls) in corpus::URLS {
         writeln!(text, "\n# {title}").unwrap();
         for url in *urls {
-            let verdict = match read(url).and_then(|url| permits(&rules, &url)) {
+            let verdict = match read(url).and_then(|url| permits(&rules, "GET", &url)) {
                 Ok(permitted) => format!("ALLOWED {}:{}", permitted.host, permitted.port),
                 Err(refusal) => refusal.word().to_owned(),
             };
@@ -79,6 +79,6 @@ fn the_corpus_is_large_and_holds_no_url_twice() {
 fn without_rules_every_url_of_the_corpus_is_refused() {
     let nothing = Rules::nothing(&Suffixes::shipped().unwrap());
     for url in corpus::URLS.iter().flat_map(|(_, urls)| urls.iter()) {
-        assert!(read(url).and_then(|url| permits(&nothing, &url)).is_err(), "{url:?}");
+        assert!(read(url).and_then(|url| permits(&nothing, "GET", &url)).is_err(), "{url:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! Never: sends it to another host than the one stored with it; shows its answer to anybody.
 //! Carries: I-13, I-15. RFC 6749, section 6; the same checks of name and address as for an app's own request.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -127,5 +128,6 @@ fn only(url: &Url) -> Option<Rules> {
         }
         Host::Ipv4(_) | Host::Ipv6(_) => return None,
     };
-    Rules::new(&Suffixes::none(), &[], &hosts, &local).ok()
+    let rules = Rules::new(&Suffixes::none(), &[], &hosts, &local).ok()?;
+    Some(rules.with_methods(BTreeSet::from([Method::POST.as_str().to_owned()])))
 }

@@ -16,7 +16,7 @@ use egress_gateway::app_rules::AppRules;
 use egress_gateway::credential::{Credential, Credentials, Oauth2, Owner};
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::STANDARD;
-use manifest::{CredentialKind, CredentialUse};
+use manifest::{CredentialKind, CredentialUse, OauthServer};
 
 use crate::bus::{Stage, WAIT, request, spoke};
 use crate::server::{Act, Authority, Server, answer, names, ok, redirect, rules};
@@ -32,7 +32,14 @@ fn owner(user: Option<&str>) -> Owner {
 }
 
 fn used(kind: CredentialKind, header: &str, hosts: &[String]) -> BTreeMap<String, CredentialUse> {
-    BTreeMap::from([("key".to_owned(), CredentialUse { kind, header: header.into(), hosts: hosts.to_vec() })])
+    let used = CredentialUse {
+        kind,
+        header: header.into(),
+        hosts: hosts.to_vec(),
+        prefix: None,
+        server: OauthServer::default(),
+    };
+    BTreeMap::from([("key".to_owned(), used)])
 }
 
 fn stored(folder: &Path, owner: Owner, credential: Credential) -> Credentials {
