@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::schema::Schemas;
+use crate::web::Web;
 
 /// What all tasks of a spoke share.
 pub(crate) struct Spoke {
@@ -26,6 +27,8 @@ pub(crate) struct Spoke {
     pub(crate) app: Option<App>,
     /// Model conversations at once: each holds a subscription, and the broker allows a spoke few.
     pub(crate) chats: Semaphore,
+    /// The way out, where the manifest gives one.
+    pub(crate) web: Web,
 }
 
 impl Spoke {

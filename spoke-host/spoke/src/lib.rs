@@ -16,5 +16,6 @@ mod isc;
 mod job;
 mod model;
 mod schema;
+mod web;
 
 mod app;

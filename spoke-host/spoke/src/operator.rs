@@ -24,6 +24,7 @@ use crate::app::{App, Child, Log};
 use crate::job::{Job, Spoke, cut};
 use crate::schema::Schemas;
 use crate::start::{Failed, say};
+use crate::web::Web;
 use crate::{call, converse, delegate};
 
 /// Tasks at once. The hub gives a spoke a few; more is a fault, and is said so.
@@ -66,7 +67,8 @@ pub(crate) async fn run(place: Place) -> Result<(), Failed> {
 
     let schemas = Schemas::new(&profile.functions);
     let chats = Semaphore::new(MAX_CHATS);
-    let spoke = Arc::new(Spoke { bus, addr, profile, schemas, app, chats });
+    let web = Web::new(bus.clone(), addr.clone());
+    let spoke = Arc::new(Spoke { bus, addr, profile, schemas, app, chats, web });
     let mut desk = Desk { spoke: Arc::clone(&spoke), running: JoinSet::new(), cancel: HashMap::new() };
     let mut end_at: Option<tokio::time::Instant> = None;
     loop {
