@@ -4,6 +4,7 @@
 //! Never: reads outside the folder.
 //! Carries: I-17.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -11,20 +12,28 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::ManifestError;
+use crate::lock::Lock;
 
 /// More than any app has, so that a folder named by mistake does not keep the hub busy.
 const MAX_FILES: usize = 50_000;
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The pin of an app: SHA-256, in hex, over every file of its folder, names and contents. A link counts by where
-/// it leads to, and is not followed. The same on every machine.
+/// What a person agreed to; holds the pin, and so is no part of what is pinned.
+pub(crate) const LOCK: &str = "app.lock";
+
+/// The pin of an app: SHA-256, in hex, over every file of its folder but the lock, names and contents, and over the
+/// programs that the lock binds. A link counts by where it leads to, and is not followed. The same on every machine.
 ///
 /// # Errors
 /// If a file cannot be read, or is neither file, folder nor link; or there are far too many.
 pub fn hash_of(dir: &Path) -> Result<String, ManifestError> {
-    let mut files = Vec::new();
-    collect(dir, dir, &mut files)?;
-    files.sort();
+    let programs = Lock::read(dir)?.map(|lock| lock.programs).unwrap_or_default();
+    hash_with(dir, &programs)
+}
+
+/// As [`hash_of`], for a lock that is still to be written.
+pub(crate) fn hash_with(dir: &Path, programs: &BTreeMap<PathBuf, String>) -> Result<String, ManifestError> {
+    let files = files_of(dir)?;
     let mut hash = Sha256::new();
     let mut bytes = 0_u64;
     for name in files {
@@ -54,7 +63,49 @@ pub fn hash_of(dir: &Path) -> Result<String, ManifestError> {
         let mut file = File::open(&path).map_err(cannot)?.take(MAX_BYTES);
         std::io::copy(&mut file, &mut hash).map_err(cannot)?;
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    for (path, digest) in programs {
+        let path = path.to_string_lossy();
+        for part in ["program", &path, digest] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    Ok(hex(hash))
+}
+
+/// All files of the folder but the lock, sorted.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    let mut files = Vec::new();
+    collect(dir, dir, &mut files)?;
+    files.retain(|name| name != Path::new(LOCK));
+    files.sort();
+    Ok(files)
+}
+
+/// The digest of each file of the folder but the lock; of a link, where it leads to.
+pub(crate) fn digests_of(dir: &Path) -> Result<BTreeMap<String, String>, ManifestError> {
+    let mut digests = BTreeMap::new();
+    for name in files_of(dir)? {
+        let path = dir.join(&name);
+        let cannot = |error: std::io::Error| ManifestError::new(&path, format!("cannot be read: {error}"));
+        let digest = match fs::symlink_metadata(&path).map_err(cannot)?.is_symlink() {
+            true => format!("link to {}", fs::read_link(&path).map_err(cannot)?.display()),
+            false => digest_of(&path).map_err(cannot)?,
+        };
+        digests.insert(name.to_string_lossy().into_owned(), digest);
+    }
+    Ok(digests)
+}
+
+/// The digest of one file, at most a gibibyte of it.
+pub(crate) fn digest_of(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut File::open(path)?.take(MAX_BYTES), &mut hash)?;
+    Ok(hex(hash))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn collect(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), ManifestError> {

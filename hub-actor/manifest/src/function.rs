@@ -4,6 +4,8 @@
 //! Never: shows the planner a word of the app's own prose.
 //! Carries: I-17.
 
+use std::collections::BTreeSet;
+
 use bus::id::{AppId, FunctionName};
 use bus::message::user::Effect;
 use serde_json::Value;
@@ -28,6 +30,8 @@ pub struct FunctionSpec {
     pub response: Option<Schema>,
     /// Parameters that say who receives.
     pub destinations: Vec<String>,
+    /// The pin over what the app's server said of it; none where no server was asked.
+    pub pinned: Option<String>,
 }
 
 impl FunctionSpec {
@@ -57,6 +61,21 @@ impl FunctionSpec {
     #[must_use]
     pub fn parameters(&self) -> Vec<String> {
         signature::parameters(self.request.value()).into_iter().map(|parameter| parameter.shown).collect()
+    }
+
+    /// Can this stand in for the other: the same effect, the same parameters, the same of them naming receivers? Whether
+    /// what it gives has the same form counts where a later step takes a part of it.
+    #[must_use]
+    pub fn stands_in_for(&self, other: &Self, result_is_used: bool) -> bool {
+        let destinations = |spec: &Self| spec.destinations.iter().cloned().collect::<BTreeSet<String>>();
+        self.effect == other.effect
+            && signature::form(self.request.value()) == signature::form(other.request.value())
+            && destinations(self) == destinations(other)
+            && (!result_is_used || self.gives() == other.gives())
+    }
+
+    fn gives(&self) -> Option<String> {
+        self.response.as_ref().map(|schema| signature::type_of(schema.value(), 0))
     }
 
     /// Puts the app's own parameter names back where the planner was shown others.

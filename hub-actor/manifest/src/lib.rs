@@ -7,6 +7,8 @@
 mod load;
 mod raw;
 
+pub mod lock;
+
 mod error;
 mod function;
 mod network;

@@ -19,6 +19,7 @@ use toml::Spanned;
 use crate::error::{ManifestError, line_of};
 use crate::folder::{hash_of, read_inside};
 use crate::function::FunctionSpec;
+use crate::lock;
 use crate::network::{CredentialUse, Network};
 use crate::raw::{RawKind, RawLimits, RawManifest};
 
@@ -78,8 +79,18 @@ impl Manifest {
     /// Reads `app.toml` and the files that it names. `defaults` are the limits where it says nothing.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first thing that is wrong; or that the app is not as it was pinned.
     pub fn load(dir: &Path, defaults: &Limits) -> Result<Self, ManifestError> {
+        let manifest = Self::as_it_stands(dir, defaults)?;
+        lock::check(dir, &manifest.hash)?;
+        Ok(manifest)
+    }
+
+    /// As [`Manifest::load`], whether or not it is as it was pinned: for showing it, and for pinning it anew.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn as_it_stands(dir: &Path, defaults: &Limits) -> Result<Self, ManifestError> {
         let file = dir.join("app.toml");
         let text = read_inside(dir, "app.toml").map_err(|what| ManifestError::new(&file, what))?;
         let raw: RawManifest = toml::from_str(&text).map_err(|error| {
@@ -113,6 +124,7 @@ impl Manifest {
             description: spec.description.clone().or_else(|| spec.summary.clone()).unwrap_or_default(),
             request: spec.request.value().clone(),
             response: spec.response.as_ref().map(|schema| schema.value().clone()),
+            pinned: spec.pinned.clone(),
         };
         Profile {
             app: self.app.clone(),

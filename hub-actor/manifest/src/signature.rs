@@ -4,6 +4,8 @@
 //! Never: a description; a name or a value of a schema that could hold a sentence.
 //! Carries: I-17. What stands here is all that an app can say to the planner: names of at most 40 characters.
 
+use std::collections::BTreeSet;
+
 use bus::id::AppId;
 use bus::message::user::Effect;
 use serde_json::{Map, Value};
@@ -64,6 +66,11 @@ pub(crate) fn parameters(request: &Value) -> Vec<Parameter> {
     all
 }
 
+/// The parameters by name, whatever their order: the app's own name, the type, and whether it must be given.
+pub(crate) fn form(request: &Value) -> BTreeSet<(String, String, bool)> {
+    parameters(request).into_iter().map(|found| (found.own, found.kind, found.required)).collect()
+}
+
 pub(crate) fn own_names(request: &Value, args: Value) -> Value {
     let Value::Object(args) = args else { return args };
     let parameters = parameters(request);
@@ -94,7 +101,7 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$'))
 }
 
-fn type_of(schema: &Value, depth: usize) -> String {
+pub(crate) fn type_of(schema: &Value, depth: usize) -> String {
     if let Some(choices) = schema.get("enum").and_then(Value::as_array)
         && let Some(choices) = choices_of(choices)
     {
@@ -175,6 +182,7 @@ mod tests {
             request: Schema::parse(request).unwrap(),
             response: response.map(|schema| Schema::parse(schema).unwrap()),
             destinations: Vec::new(),
+            pinned: None,
         }
     }
 

@@ -290,6 +290,7 @@ pub fn profile(app: &str, kind: Kind, functions: &[&str]) -> Profile {
         description: String::new(),
         request: json!({"type": "object"}),
         response: None,
+        pinned: None,
     };
     Profile {
         app: AppId::parse(app).unwrap(),

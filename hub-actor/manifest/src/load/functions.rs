@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use bus::id::FunctionName;
+use bus::message::offer::Tool;
 use serde_json::Value;
 use toml::Spanned;
 
@@ -14,6 +15,7 @@ use super::Reader;
 use crate::error::ManifestError;
 use crate::folder::read_inside;
 use crate::function::FunctionSpec;
+use crate::lock::DISCOVERED;
 use crate::openapi;
 use crate::raw::{RawFunctionality, RawKind};
 use crate::schema::Schema;
@@ -45,6 +47,7 @@ impl Reader<'_> {
             let found = match (&raw.request, raw.discovered, &description, &pinned) {
                 (Some(request), false, ..) => Found {
                     description: None,
+                    pinned: None,
                     request: self.schema(request)?,
                     response: raw.response.as_ref().map(|response| self.schema(response)).transpose()?,
                     operation: description
@@ -87,6 +90,7 @@ impl Reader<'_> {
                 request: found.request,
                 response: found.response,
                 destinations: raw.destinations.into_iter().map(Spanned::into_inner).collect(),
+                pinned: found.pinned,
             };
             functions.push((spec, found.operation));
         }
@@ -109,6 +113,7 @@ impl Reader<'_> {
             request: compiled(operation.request)?,
             response: operation.response.map(compiled).transpose()?,
             operation: Some(operation.operation),
+            pinned: None,
         })
     }
 
@@ -126,10 +131,13 @@ impl Reader<'_> {
             Schema::parse(schema.clone())
                 .map_err(|error| ManifestError::new(&file, format!("the schema of {name}, {error}")))
         };
+        let tool: Tool = serde_json::from_value(tool.clone())
+            .map_err(|error| ManifestError::new(&file, format!("what is said of {name}: {error}")))?;
         Ok(Found {
-            description: tool.get("description").and_then(Value::as_str).map(str::to_owned),
-            request: compiled(tool.get("request").unwrap_or(&Value::Null))?,
-            response: tool.get("response").filter(|schema| !schema.is_null()).map(compiled).transpose()?,
+            request: compiled(&tool.request)?,
+            response: tool.response.as_ref().map(compiled).transpose()?,
+            pinned: Some(tool.pin()),
+            description: tool.description,
             operation: None,
         })
     }
@@ -179,11 +187,9 @@ struct Found {
     request: Schema,
     response: Option<Schema>,
     operation: Option<Value>,
+    pinned: Option<String>,
 }
 
-/// What an MCP server said of itself when it was added: `{"<name>": {"description", "request", "response"}}`. Kept in
-/// the folder, so that it is part of the pin: a server that says something else later is noticed.
-const DISCOVERED: &str = "discovered.json";
 const DISCOVER: &str = "`secgpt apps pin` asks the server and writes discovered.json";
 
 /// A line of the planner's list.

@@ -21,6 +21,7 @@ fn app(name: &str, functions: &[(&str, &str)]) -> Manifest {
         request: request.clone(),
         response: None,
         destinations: Vec::new(),
+        pinned: None,
     };
     Manifest {
         app: AppId::parse(name).unwrap(),
