@@ -26,10 +26,10 @@ test: cargo ## Bring the bundle, build all, run every test
 	export SECGPT_BUNDLE_DIR="$$bundle"; \
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace; fi
 
-bench: cargo ## Measure, print the table, write target/bench/latest.json
+bench: cargo ## Measure, print the table, write target/bench/latest.json (ARGS="spoke many" for a part of it)
 	@bundle=$$(deploy/bundle.sh); \
 	cargo build --release --workspace; \
-	SECGPT_BUNDLE_DIR="$$bundle" exec cargo run --quiet --release -p system-tests --bin bench
+	SECGPT_BUNDLE_DIR="$$bundle" exec cargo run --quiet --release -p system-tests --bin bench -- $(ARGS)
 
 lint: cargo ## Format, clippy, documentation and tidy, with warnings as errors
 	cargo fmt --all --check

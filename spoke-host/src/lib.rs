@@ -6,6 +6,7 @@
 
 pub mod serve;
 
+mod reserve;
 mod spawn;
 mod supervise;
 mod vouch;

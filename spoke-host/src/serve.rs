@@ -21,6 +21,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::folder::Folders;
+use crate::reserve::Reserve;
 use crate::{placement, probe, spawn, supervise};
 
 /// Starts at once. More would only share the same processors.
@@ -36,6 +37,7 @@ pub(crate) struct Host {
     pub(crate) bus: Bus,
     pub(crate) own: Namespaces,
     pub(crate) folders: Folders,
+    pub(crate) reserve: Reserve,
     /// What this machine cannot enforce.
     pub(crate) missing: Vec<String>,
     starting: Semaphore,
@@ -93,6 +95,7 @@ async fn start(missing: Vec<String>) -> Result<(Arc<Host>, Child<HostConfig>), B
         bus,
         own,
         folders: Folders::default(),
+        reserve: Reserve::default(),
         missing,
         starting: Semaphore::new(STARTING),
         spokes: Mutex::default(),
@@ -107,6 +110,7 @@ async fn serve(host: Arc<Host>, mut child: Child<HostConfig>) -> Result<(), Box<
     let about = "Starts and watches the spokes of one machine";
     let _service = Service::start(&host.bus, "spoke-host", about, &[]).await?;
     let report = tokio::spawn(placement::report(Arc::clone(&host)));
+    host.fill_reserve();
     child.ready().await?;
     tracing::info!(host = %host.config.host, capacity = host.config.capacity, "ready");
     loop {
@@ -170,6 +174,7 @@ impl Host {
         {
             tracing::error!(%error, %spoke, "the hub was not told of a spoke");
         }
+        self.fill_reserve();
         if let Some((running, place)) = running {
             supervise::until_end(&self, running, &place).await;
             self.spokes().remove(&spoke);
@@ -193,6 +198,14 @@ impl Host {
             () = tokio::time::sleep(bus::limits::SPAWN) => {
                 Err(failure(format!("the spoke was not ready within {:?}", bus::limits::SPAWN)))
             }
+        }
+    }
+
+    /// Has processes wait for the next spokes, where this machine can confine them.
+    fn fill_reserve(&self) {
+        let busy = self.starting.available_permits() < STARTING;
+        if self.missing.is_empty() && !busy {
+            self.reserve.fill(&self.config.spoke);
         }
     }
 

@@ -1,10 +1,9 @@
 //! Starting a spoke.
 //!
 //! Answers: how does a spoke come into being, from the program file to the kernel's word on it?
-//! Never: passes an environment, a descriptor besides three pipes, or a private key.
+//! Never: passes a private key, or a word before the process has said its own.
 //! Carries: I-10, I-11, I-12.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use bus::id::SpokeAddr;
@@ -14,15 +13,13 @@ use bus::message::host::{SignRequest, Signed, Spawn, SpawnFailure, Vouched};
 use bus::subject::{Op, Subject};
 use jail::app::AppSpec;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::lines::Lines;
 use crate::log::Log;
+use crate::reserve::Unassigned;
 use crate::serve::Host;
 use crate::{supervise, vouch};
-
-/// The longest line of a spoke, bytes.
-const MAX_LINE: usize = 8 << 10;
 
 /// How long a spoke has to tell of the end of an app that its host no longer finds.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
@@ -54,7 +51,9 @@ pub(crate) async fn start(
     let app = host.folders.app_spec(&host.config, spawn)?;
     let has_app = app.is_some();
     let lines = lines_for(host, spawn, app)?;
-    let mut running = process(host, spawn)?;
+    let Unassigned { child, stdin, said, stderr } = host.reserve.take(&host.config.spoke)?;
+    let log = Log::new(spawn.spoke.clone(), stderr);
+    let mut running = Running { spoke: spawn.spoke.clone(), child, stdin, said, log };
     match introduce(host, spawn, &mut running, lines).await {
         Ok(()) => {}
         Err(Silent::Failed(failure)) => return Err(failure),
@@ -73,27 +72,6 @@ async fn in_truth(unvouched: SpawnFailure, said: &mut Lines<ChildStdout>) -> Spa
         Ok(Ok(SpokeSaid::AppEnded { how, .. })) => failure(format!("the app {how}")),
         _ => unvouched,
     }
-}
-
-/// The process: an empty environment, three pipes.
-fn process(host: &Host, spawn: &Spawn) -> Result<Running, SpawnFailure> {
-    let program = &host.config.spoke;
-    let mut child = Command::new(program)
-        .arg("run")
-        .arg(std::process::id().to_string())
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failure(format!("{} could not be started: {error}", program.display())))?;
-    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failure("the spoke has no pipes".to_owned()));
-    };
-    let log = Log::new(spawn.spoke.clone(), child.stderr.take());
-    Ok(Running { spoke: spawn.spoke.clone(), child, stdin, said: Lines::new(stdout, MAX_LINE), log })
 }
 
 /// The two lines that are known before the spoke's key is.

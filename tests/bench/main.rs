@@ -3,7 +3,8 @@
 //! Answers: what does isolation cost, against the bare bus and against the baseline without it?
 //! Never: asserts a figure; these machines are noisy, so ratios within a run are what counts.
 //!
-//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `queries`.
+//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `queries`; `many` starts
+//! ten thousand spokes instead of one thousand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -21,7 +22,8 @@ mod table;
 use serde_json::json;
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let (many, wanted): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|want| want == "many");
+    let alive = if many.is_empty() { spokes::LIVE } else { spokes::MANY };
     let part = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -42,7 +44,7 @@ fn main() {
     }
     if part("spoke") {
         eprintln!("spokes …");
-        result["spoke"] = runtime.block_on(spokes::measure());
+        result["spoke"] = runtime.block_on(spokes::measure(alive));
     }
     if part("queries") {
         eprintln!("queries, isolated and without isolation …");

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use system_tests::bundle::{bundle, workspace};
@@ -102,22 +102,20 @@ impl System {
             workspace().join("data/apps"),
         );
         std::fs::write(&config, text).expect("the settings");
-        let up = secgpt()
-            .args(["--config".as_ref(), config.as_os_str(), "up".as_ref()])
+        let mut up = secgpt()
+            .args(["--config".as_ref(), config.as_os_str(), "up".as_ref(), "--json".as_ref()])
             .stdin(Stdio::null())
-            .stdout(log(&scratch, "up"))
+            .stdout(Stdio::piped())
             .stderr(log(&scratch, "up-errors"))
             .spawn()
             .expect("secgpt up");
+        // A query before this line would start, and stop, a system of its own.
+        let mut said = BufReader::new(up.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        assert!(said.any(|line| line.contains("\"ready\"")), "secgpt up was not ready");
         let system = Self { model, up, config, _scratch: scratch };
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(60) {
-            if system.ask("hello", &[]).0["outcome"] == "answered" {
-                return system;
-            }
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        panic!("secgpt up does not answer");
+        let (first, _) = system.ask("hello", &[]);
+        assert_eq!(first["outcome"], "answered", "{first}");
+        system
     }
 
     /// One query; its outcome, and the time that the system took for it, milliseconds.

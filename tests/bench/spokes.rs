@@ -21,9 +21,14 @@ use crate::decided::limits;
 use crate::sample::{Sample, rounded};
 
 const STARTS: usize = 300;
-const LIVE: usize = 1000;
+/// Alive at once in an ordinary run, and in one that is asked for.
+pub const LIVE: usize = 1000;
+pub const MANY: usize = 10_000;
 
-pub async fn measure() -> Value {
+/// The longest that all of them may take to start.
+const TOGETHER: Duration = Duration::from_secs(300);
+
+pub async fn measure(wanted: usize) -> Value {
     let nats = Nats::start();
     let hub = nats.bus(&Role::Hub).await;
     let host = HostId::parse("bench").expect("a name");
@@ -55,7 +60,7 @@ pub async fn measure() -> Value {
     let before = private_kib(core.pid());
     let mut live = 0;
     let begun = Instant::now();
-    while live < LIVE && begun.elapsed() < Duration::from_secs(60) {
+    while live < wanted && begun.elapsed() < TOGETHER {
         if start(&fresh()).await.is_none() {
             break;
         }
