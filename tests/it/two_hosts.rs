@@ -13,7 +13,7 @@ use bus::message::user::{Admin, Choice, Ending};
 use serde_json::{Value, json};
 use system_tests::person::{Person, Tap, address};
 use system_tests::program::eventually;
-use system_tests::system::{Options, System, descendants};
+use system_tests::system::{Options, System, descendants, waits_in_reserve};
 
 /// A host behind nothing but a forwarded port.
 struct Machine {
@@ -126,7 +126,7 @@ fn joins(options: Options) {
     let there = spread.iter().filter(|host| *host == "left-rack-2").count();
     assert!(0 < there && there < spread.len(), "spawn requests go to both: {spread:?}");
     // Spokes run there, as processes of that machine.
-    let spokes = descendants(machine.pid()).into_iter().filter(|pid| {
+    let spokes = descendants(machine.pid()).into_iter().filter(|&pid| !waits_in_reserve(pid)).filter(|pid| {
         std::fs::read_link(format!("/proc/{pid}/exe"))
             .is_ok_and(|exe| exe.file_name().is_some_and(|name| name == "spoke"))
     });

@@ -446,6 +446,12 @@ impl Scripted {
     }
 }
 
+/// Is it the program of a spoke, waiting in its host's reserve? It is told nothing yet, and has no filter.
+pub fn waits_in_reserve(pid: u32) -> bool {
+    let read = |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    read("cmdline").contains("spoke\0run\0") && !read("status").contains("Seccomp:\t2")
+}
+
 /// The ids of all processes whose ancestor is `pid`.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use system_tests::person::{Intruder, Person, Tap};
 use system_tests::program::{PATIENCE, eventually};
 use system_tests::stranger::{Function, Strangers, reads};
-use system_tests::system::{Options, System, descendants, runs};
+use system_tests::system::{Options, System, descendants, runs, waits_in_reserve};
 
 use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value};
 
@@ -24,7 +24,7 @@ fn processes(system: &System, program: &str) -> Vec<u32> {
         std::fs::read_link(format!("/proc/{pid}/exe"))
             .is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program))
     };
-    descendants(system.pid()).into_iter().filter(is).collect()
+    descendants(system.pid()).into_iter().filter(|&pid| !waits_in_reserve(pid)).filter(is).collect()
 }
 
 // 1. The sandbox is not there.
