@@ -165,6 +165,8 @@ ops! {
     PROBE = "probe",
     /// Please do this for me.
     REQUEST = "request",
+    /// My server wants something of its client.
+    WISH = "wish",
     /// The spoke is confined and listens.
     READY = "ready",
     /// A task came to its end.

@@ -5,6 +5,8 @@
 //! asks from anything but the subject; tells an app of another more than the answer.
 //! Carries: I-02, I-05, I-18, I-16.
 
+mod wish;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub fn heard(parts: &Rc<Parts>, incoming: Incoming) {
     actix::spawn(async move {
         match (service, op) {
             (Service::Isc, Op::REQUEST) => request(&parts, &spoke, &incoming).await,
+            (Service::Isc, Op::WISH) => wish::heard(&parts, &spoke, &incoming).await,
             (Service::Isc, Op::PROBE) => probe(&parts, &spoke, &incoming).await,
             (Service::Memory, Op::RECALL) => recall(&parts, &spoke, &incoming).await,
             _ => dropped(&parts, &incoming, "this service has no such operation").await,

@@ -49,6 +49,7 @@ pub fn empty_offer(limits: Limits) -> Offer {
         limits,
         read: Vec::new(),
         network: false,
+        wishes: bus::message::profile::Wishes::default(),
     };
     Offer { profile, pinned: String::new(), credentials: false }
 }

@@ -116,6 +116,7 @@ async fn spawn(
         limits: limits(),
         read: Vec::new(),
         network: false,
+        wishes: bus::message::profile::Wishes::default(),
     };
     let request = Spawn {
         id: WorkId::fresh(),

@@ -74,7 +74,32 @@ impl Message for Recall {
     const MAX: usize = 16 << 10;
 }
 
-/// Answer to [`Request`] and [`Recall`].
+/// An MCP server, while it works on a task, wants something of its client. Recorded and decided like any other flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The task that it works on.
+    pub task: WorkId,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// In its own words: what the model, or the user, is to be asked. Shown to the user.
+    pub words: String,
+}
+
+/// What an MCP server may want of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// A turn of the app's own model.
+    Sampling,
+    /// A yes of the user.
+    Elicitation,
+}
+
+impl Message for Wish {
+    const KIND: &'static str = "isc-wish";
+}
+
+/// Answer to [`Request`] and [`Recall`]; to a [`Wish`] with no value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Response {
     /// The result, checked against the response schema; or why there is none.

@@ -25,6 +25,9 @@ pub struct Profile {
     /// Does it have a way out? Then a proxy listens on its loopback.
     pub network: bool,
 }
+    /// What it may ask for, if it is an MCP server.
+    #[serde(default)]
+    pub wishes: Wishes,
 
 /// How an app is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,35 @@ pub struct Function {
     #[serde(default)]
     pub pinned: Option<String>,
 }
+    /// What it is at an MCP server.
+    #[serde(default)]
+    pub method: Method,
+}
+
+/// Which of an MCP server's offers a functionality is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The tool of its name.
+    #[default]
+    Tool,
+    /// Which resources there are.
+    ListResources,
+    /// One resource's content.
+    ReadResource,
+    /// Which ready-made prompts there are.
+    ListPrompts,
+    /// One prompt, filled in.
+    GetPrompt,
+}
+
+/// What an MCP server may ask for while it works. Each single request is decided upon besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// Turns of the app's own model, within its budget.
+    pub sampling: bool,
+    /// A yes or no of the user.
+    pub elicitation: bool,
 
 /// What an app and its tasks may use. All are in force; `0` is not "no limit".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use bus::id::{AppId, FunctionName};
+use bus::message::profile::Method;
 use bus::message::user::Effect;
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ pub struct FunctionSpec {
     pub destinations: Vec<String>,
     /// The pin over what the app's server said of it; none where no server was asked.
     pub pinned: Option<String>,
+    /// What it is at an MCP server.
+    pub method: Method,
 }
 
 impl FunctionSpec {

@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bus::id::{AppId, FunctionName};
-use bus::message::profile::{Function, Kind, Limits, Profile};
-use serde_json::Value;
+use bus::message::operation::Operation;
+use bus::message::profile::{Function, Kind, Limits, Profile, Wishes};
 use toml::Spanned;
 
 use crate::error::{ManifestError, line_of};
@@ -21,7 +21,7 @@ use crate::folder::{hash_of, read_inside};
 use crate::function::FunctionSpec;
 use crate::lock;
 use crate::network::{CredentialUse, Network};
-use crate::raw::{RawKind, RawLimits, RawManifest};
+use crate::raw::{RawKind, RawLimits, RawMcp, RawManifest};
 
 /// Names that mean something else where an app's name could stand.
 pub const RESERVED: [&str; 6] = ["empty", "memory", "plan", "user", "any", "hub"];
@@ -46,6 +46,8 @@ pub struct Manifest {
     /// What it may use.
     pub limits: Limits,
     /// What it can do, in the order of the manifest.
+    /// What it may ask for while it works, if it is an MCP server.
+    pub wishes: Wishes,
     pub functions: Vec<FunctionSpec>,
     /// Its folder.
     pub dir: PathBuf,
@@ -126,6 +128,7 @@ impl Manifest {
             response: spec.response.as_ref().map(|schema| schema.value().clone()),
             pinned: spec.pinned.clone(),
         };
+            method: spec.method,
         Profile {
             app: self.app.clone(),
             kind,
@@ -135,6 +138,7 @@ impl Manifest {
             read: self.read.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
             network: !self.network.is_empty(),
         }
+            wishes: self.wishes,
     }
 }
 
@@ -236,6 +240,7 @@ impl Reader<'_> {
             credentials,
             limits: self.limits(raw.limits.as_ref(), defaults)?,
             functions: functions.into_iter().map(|(function, _)| function).collect(),
+            wishes: self.wishes(raw.mcp.as_ref(), raw.kind.get_ref())?,
             dir: self.dir.to_owned(),
             hash: hash_of(self.dir)?,
         })
@@ -288,6 +293,17 @@ impl Reader<'_> {
         let plain = parts.next() == Some(RootDir)
             && parsed.components().count() > 1
             && parts.all(|part| matches!(part, Normal(_)));
+    fn wishes(&self, raw: Option<&Spanned<RawMcp>>, kind: &RawKind) -> Result<Wishes, ManifestError> {
+        match raw {
+            Some(mcp) if *kind != RawKind::Mcp => Err(self.wrong(mcp, "[mcp] is for apps of kind mcp")),
+            Some(mcp) => {
+                let RawMcp { sampling, elicitation } = *mcp.get_ref();
+                Ok(Wishes { sampling, elicitation })
+            }
+            None => Ok(Wishes::default()),
+        }
+    }
+
         let kernel = ["/proc", "/sys", "/dev", "/run"].iter().any(|root| parsed.starts_with(root));
         if !plain || kernel {
             return Err(self.wrong(path, format!("{text:?} cannot be read by an app: an absolute path, without .., and not of /proc, /sys, /dev or /run")));

@@ -21,6 +21,7 @@ pub(crate) struct RawManifest {
     pub model: Option<Spanned<String>>,
     pub network: Option<RawNetwork>,
     pub filesystem: Option<RawFilesystem>,
+    pub mcp: Option<Spanned<RawMcp>>,
     #[serde(default)]
     pub credentials: BTreeMap<String, RawCredential>,
     pub limits: Option<Spanned<RawLimits>>,
@@ -53,6 +54,31 @@ pub(crate) struct RawNetwork {
 pub(crate) struct RawFilesystem {
     #[serde(default)]
     pub read: Vec<Spanned<String>>,
+}
+
+/// What an MCP server may ask for while it works.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawMcp {
+    #[serde(default)]
+    pub sampling: bool,
+    #[serde(default)]
+    pub elicitation: bool,
+}
+
+/// Which of MCP's methods a functionality is, in the protocol's own words.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) enum RawMethod {
+    #[serde(rename = "tools/call")]
+    CallTool,
+    #[serde(rename = "resources/list")]
+    ListResources,
+    #[serde(rename = "resources/read")]
+    ReadResource,
+    #[serde(rename = "prompts/list")]
+    ListPrompts,
+    #[serde(rename = "prompts/get")]
+    GetPrompt,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,4 +132,7 @@ pub(crate) struct RawFunctionality {
     pub destinations: Vec<Spanned<String>>,
     #[serde(default)]
     pub discovered: bool,
+    /// For `http`: the requests, where they are not one operation of the description.
+    pub recipe: Option<Spanned<String>>,
+    pub method: Option<Spanned<RawMethod>>,
 }

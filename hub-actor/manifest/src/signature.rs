@@ -167,6 +167,7 @@ fn choices_of(choices: &[Value]) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use bus::id::FunctionName;
+    use bus::message::profile::Method;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -183,6 +184,7 @@ mod tests {
             response: response.map(|schema| Schema::parse(schema).unwrap()),
             destinations: Vec::new(),
             pinned: None,
+            method: Method::Tool,
         }
     }
 

@@ -99,6 +99,13 @@ impl Permission {
         }
     }
 
+    /// Writes a flow to the audit that was refused before it could be a question.
+    pub async fn record(&self, inquiry: &Inquiry, flow: &Flow) {
+        if let Err(error) = self.audit.decision(&inquiry.id, &inquiry.user, flow).await {
+            tracing::error!(%error, to = flow.to, "a refusal was not recorded");
+        }
+    }
+
     /// A user answered a prompt. Late, second and foreign answers are dropped and recorded.
     ///
     /// # Errors

@@ -5,8 +5,9 @@
 //! Carries: I-02, I-05.
 
 use bus::id::{AppId, Functionality, StepId};
+use bus::message::isc::{Wanted, Wish};
 use bus::message::user::Effect;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::destination;
 use super::label::{Label, Labels};
@@ -15,6 +16,7 @@ use crate::inquiry::Inquiry;
 use crate::memory::text::{Item, labels};
 use crate::plan::{Conformance, Flowing, Resolved, Source, Step, StepKind, conformance};
 use crate::registry::Catalogue;
+use crate::spokes::book::Caller;
 
 /// A step of the plan is to be carried out. Counts the step as used.
 #[must_use]
@@ -89,6 +91,32 @@ pub fn of_data(
 
 struct Asked {
     from: Origin,
+/// An MCP server wants something of its client. No plan foresees that, so it is never as expected.
+#[must_use]
+pub fn of_wish(
+    catalogue: &Catalogue,
+    inquiry: &Inquiry,
+    caller: &Caller,
+    functionality: Functionality,
+    wish: &Wish,
+) -> Question {
+    let app = functionality.app.clone();
+    // A yes to one question is not a yes to the next; what a model is asked changes nothing.
+    let (effect, differs) = match wish.wanted {
+        Wanted::Sampling => (Effect::Read, format!("{app} asks for a turn of its model")),
+        Wanted::Elicitation => (Effect::Irreversible, format!("{app} asks you for a yes")),
+    };
+    let asked = Asked {
+        from: Origin::App(app.clone()),
+        to: Target::Functionality(functionality),
+        args: json!({"words": wish.words}),
+        labels: caller.labels.clone().with(Label::App(app)),
+        conformance: Conformance::Unexpected { differs },
+        step: caller.step.clone(),
+    };
+    Question { effect, ..asked.question(catalogue, inquiry, &[]) }
+}
+
     to: Target,
     args: Value,
     labels: Labels,

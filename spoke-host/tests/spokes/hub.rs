@@ -296,6 +296,7 @@ pub fn profile(app: &str, kind: Kind, functions: &[&str]) -> Profile {
         app: AppId::parse(app).unwrap(),
         kind,
         description: format!("You are {app}."),
+        method: bus::message::profile::Method::Tool,
         functions: functions.iter().map(function).collect(),
         limits: limits(),
         read: Vec::new(),
@@ -305,6 +306,7 @@ pub fn profile(app: &str, kind: Kind, functions: &[&str]) -> Profile {
 
 pub fn limits() -> Limits {
     Limits {
+        wishes: bus::message::profile::Wishes::default(),
         memory_mb: 256,
         cpu_s: 30,
         file_mb: 16,

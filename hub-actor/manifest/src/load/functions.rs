@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use bus::id::FunctionName;
 use bus::message::offer::Tool;
-use serde_json::Value;
+use bus::message::operation::Operation;
+use bus::message::profile::Method;
+use serde_json::{Value, json};
 use toml::Spanned;
 
 use super::Reader;
@@ -16,8 +18,7 @@ use crate::error::ManifestError;
 use crate::folder::read_inside;
 use crate::function::FunctionSpec;
 use crate::lock::DISCOVERED;
-use crate::openapi;
-use crate::raw::{RawFunctionality, RawKind};
+use crate::raw::{RawFunctionality, RawKind, RawMethod};
 use crate::schema::Schema;
 
 impl Reader<'_> {
@@ -47,6 +48,10 @@ impl Reader<'_> {
             let found = match (&raw.request, raw.discovered, &description, &pinned) {
                 (Some(request), false, ..) => Found {
                     description: None,
+            if MCP_WISHES.contains(&name.as_str()) {
+                return Err(self.wrong(&raw.name, format!("the name {name} is reserved")));
+            }
+            let method = self.mcp_method(raw.method.as_ref(), kind)?;
                     pinned: None,
                     request: self.schema(request)?,
                     response: raw.response.as_ref().map(|response| self.schema(response)).transpose()?,
@@ -56,6 +61,10 @@ impl Reader<'_> {
                 },
                 (None, true, Some(api), _) => self.in_openapi(&raw.name, api, &name)?,
                 (None, true, None, Some(pinned)) => self.in_discovered(&raw.name, pinned, &name)?,
+                (None, false, ..) if method != Method::Tool => self.of_method(&raw.name, method)?,
+                (_, true, ..) if method != Method::Tool => {
+                    return Err(self.wrong(&raw.name, "only a tool can be discovered"));
+                }
                 (None, true, None, None) => {
                     return Err(self.wrong(&raw.name, "only apps of kind mcp and http can be discovered"));
                 }
@@ -94,27 +103,45 @@ impl Reader<'_> {
             };
             functions.push((spec, found.operation));
         }
+                method,
         Ok(functions)
     }
 
-    fn in_openapi(
-        &self,
-        at: &Spanned<String>,
-        api: &Value,
-        name: &FunctionName,
-    ) -> Result<Found, ManifestError> {
-        let operation = openapi::operation(api, name)
-            .ok_or_else(|| self.wrong(at, format!("the openapi description has no operation {name}")))?;
-        let compiled = |schema| {
-            Schema::parse(schema).map_err(|error| self.wrong(at, format!("the schema of {name}, {error}")))
+    fn mcp_method(&self, raw: Option<&Spanned<RawMethod>>, kind: &RawKind) -> Result<Method, ManifestError> {
+        match raw {
+            None => Ok(Method::Tool),
+            Some(method) if *kind != RawKind::Mcp => {
+                Err(self.wrong(method, "method is for functionalities of apps of kind mcp"))
+            }
+            Some(method) => Ok(match method.get_ref() {
+                RawMethod::CallTool => Method::Tool,
+                RawMethod::ListResources => Method::ListResources,
+                RawMethod::ReadResource => Method::ReadResource,
+                RawMethod::ListPrompts => Method::ListPrompts,
+                RawMethod::GetPrompt => Method::GetPrompt,
+            }),
+        }
+    }
+
+    /// Methods of the protocol take what the protocol says, so they need no file.
+    fn of_method(&self, at: &Spanned<String>, method: Method) -> Result<Found, ManifestError> {
+        let text = json!({"type": "string"});
+        let (description, properties, required) = match method {
+            Method::Tool | Method::ListResources => ("Which resources there are", json!({}), json!([])),
+            Method::ReadResource => ("The content of a resource", json!({"uri": text}), json!(["uri"])),
+            Method::ListPrompts => ("Which prompts there are", json!({}), json!([])),
+            Method::GetPrompt => (
+                "A prompt, filled in",
+                json!({"name": text, "arguments": {"type": "object", "additionalProperties": text}}),
+                json!(["name"]),
+            ),
         };
-        Ok(Found {
-            description: operation.description,
-            request: compiled(operation.request)?,
-            response: operation.response.map(compiled).transpose()?,
-            operation: Some(operation.operation),
-            pinned: None,
-        })
+        let request = json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+        });
+        let request = Schema::parse(request).map_err(|error| self.wrong(at, error.to_string()))?;
+        let description = Some(description.to_owned());
+        Ok(Found { description, request, response: None, operation: None, pinned: None })
     }
 
     fn in_discovered(
@@ -194,3 +221,6 @@ const DISCOVER: &str = "`secgpt apps pin` asks the server and writes discovered.
 
 /// A line of the planner's list.
 const MAX_SUMMARY: usize = 120;
+/// What permission for an MCP server's own requests is asked under; see `bus::message::isc::Wanted`.
+const MCP_WISHES: [&str; 2] = ["mcp-sampling", "mcp-elicitation"];
+

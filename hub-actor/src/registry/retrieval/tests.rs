@@ -22,6 +22,7 @@ fn app(name: &str, functions: &[(&str, &str)]) -> Manifest {
         response: None,
         destinations: Vec::new(),
         pinned: None,
+        method: bus::message::profile::Method::Tool,
     };
     Manifest {
         app: AppId::parse(name).unwrap(),
@@ -32,6 +33,7 @@ fn app(name: &str, functions: &[(&str, &str)]) -> Manifest {
         read: Vec::<PathBuf>::new(),
         credentials: BTreeMap::new(),
         limits: manifest::limits::DEFAULT,
+        wishes: bus::message::profile::Wishes::default(),
         functions: functions.iter().map(function).collect(),
         dir: PathBuf::new(),
         hash: String::new(),

@@ -34,6 +34,7 @@ fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
         limits: LIMITS,
         read: Vec::new(),
         network: false,
+        wishes: bus::message::profile::Wishes::default(),
     };
     (app(name), Offer { profile, pinned: pinned.into(), credentials })
 }
