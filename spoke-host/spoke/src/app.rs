@@ -9,23 +9,22 @@ pub(crate) mod prompt;
 mod frames;
 mod mcp;
 mod stderr;
+mod hint;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::id::AppId;
-use bus::message::profile::Function;
+use bus::message::profile::{Function, Profile};
 use bus::message::task::{Failure, FailureCode};
 use jail::app::{AppEnd, AppEvent, AppSpec};
-use rmcp::RoleClient;
-use rmcp::service::Peer;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
-use crate::job::cut;
+use crate::job::{Job, cut};
 use crate::start::Failed;
 use stderr::LastWords;
 
@@ -84,7 +83,7 @@ pub(crate) struct Ending {
 #[derive(Clone)]
 enum Life {
     Starting,
-    Serving(Peer<RoleClient>),
+    Serving(Arc<mcp::Server>),
     Ended(Arc<Ending>),
 }
 
@@ -111,6 +110,9 @@ impl Undertaker {
     /// It does not speak its protocol, and is killed.
     fn nonsense(&self, how: &str) {
         self.ended(FailureCode::AppNonsense, &format!("{how}, and was killed"), false, None);
+            if let Some(hint) = hint::of(&self.1, &words) {
+                detail = format!("{detail}; {hint}");
+            }
     }
 }
 
@@ -125,8 +127,7 @@ impl App {
     /// Waits until the program runs, then has it greeted on the side.
     pub(crate) async fn begin(
         child: Child,
-        app: &AppId,
-        functions: &[Function],
+        profile: &Profile,
         log: stderr::Log,
     ) -> Result<Self, Failed> {
         let mut control = BufReader::with_capacity(512, child.control);
@@ -143,18 +144,18 @@ impl App {
         }
         let (tell, life) = watch::channel(Life::Starting);
         let undertaker = Undertaker(tell, app.clone());
-        let last_words = stderr::forward(child.stderr, log);
-        let frames = frames::Frames::new(child.stdout, child.stdin, undertaker.clone());
-        let names = functions.iter().map(|function| function.name.to_string()).collect();
-        tokio::spawn(mcp::greet(frames, names, undertaker.clone()));
+        let app = &profile.app;
+        let (last_words, says) = stderr::forward(child.stderr, log);
+        let frames = frames::Frames::new(child.stdout, child.stdin, undertaker.clone()).logging(says.clone());
+        tokio::spawn(mcp::greet(frames, profile.clone(), says, undertaker.clone()));
         tokio::spawn(watch_over(control, life.clone(), undertaker.clone(), last_words, child._launcher));
         Ok(Self { life, undertaker })
     }
 
-    /// Calls a tool of the app.
-    pub(crate) async fn call(&self, tool: &str, args: Value) -> Result<Value, Failure> {
-        let peer = self.serving().await?;
-        match mcp::call(&peer, tool, args).await {
+    /// Calls a functionality of the app.
+    pub(crate) async fn call(&self, job: &Job, function: &Function, args: Value) -> Result<Value, Failure> {
+        let server = self.serving().await?;
+        match server.call(job, function, args).await {
             Ok(value) => Ok(value),
             Err(mcp::NotCalled::Failure(failure)) => Err(failure),
             Err(mcp::NotCalled::Gone) => {
@@ -180,7 +181,7 @@ impl App {
         }
     }
 
-    async fn serving(&self) -> Result<Peer<RoleClient>, Failure> {
+    async fn serving(&self) -> Result<Arc<mcp::Server>, Failure> {
         let mut life = self.life.clone();
         loop {
             match &*life.borrow_and_update() {

@@ -22,7 +22,7 @@ pub(crate) async fn run(job: &Job, name: &FunctionName, args: Value) -> Result<V
     spoke.schemas.request(function, &args)?;
     let value = match &spoke.profile.kind {
         Kind::Stdio { .. } => match &spoke.app {
-            Some(app) => app.call(name.as_str(), args).await?,
+            Some(app) => app.call(job, function, args).await?,
             None => return Err(Failure::new(FailureCode::AppExited, "the app does not run")),
         },
         Kind::Prompt => prompt::call(job, function, &args).await?,

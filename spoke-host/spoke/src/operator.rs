@@ -58,7 +58,7 @@ pub(crate) async fn run(place: Place) -> Result<(), Failed> {
     let app = match child {
         Some(child) => {
             let log = Log { bus: bus.clone(), subject: says(Service::Log, Op::LINE) };
-            Some(App::begin(child, &profile.app, &profile.functions, log).await?)
+            Some(App::begin(child, &profile, log).await?)
         }
         None => None,
     };

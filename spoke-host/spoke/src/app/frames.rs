@@ -2,30 +2,43 @@
 //!
 //! Answers: what is the app's next message?
 //! Never: holds more than one line of bounded length; lets an app that writes garbage, or talks without being asked,
-//! go on for ever.
+//! go on for ever; lets a call wait for an answer that came and cannot be read.
 //! Carries: I-16.
 
+use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rmcp::RoleClient;
-use rmcp::model::{JsonRpcMessage, ServerRequest};
+use rmcp::model::{ErrorData, JsonRpcMessage, RequestId, ServerNotification};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::Mutex;
 
 use super::Undertaker;
+use super::stderr::Says;
 
 /// The longest line, bytes: no message on the bus is larger.
 const MAX_LINE: usize = 1 << 20;
 
-/// Lines that are no messages: some programs greet the world on the wrong channel.
+/// Lines that are no messages, in one [`WHILE`]: some programs greet the world on the wrong channel.
 const MAX_GARBAGE: u32 = 100;
+
+/// Notifications in one [`WHILE`]: a server that is at work tells of it some times a second.
+const MAX_NOTICES: u32 = 20_000;
+
+/// For how long garbage and notifications are counted together.
+const WHILE: Duration = Duration::from_secs(10);
 
 /// Requests from the app over its whole life. All are answered, so they cost.
 const MAX_REQUESTS: u32 = 10_000;
+
+/// Times that an app may say that its tools have changed, over its whole life. Each is looked at.
+const MAX_CHANGES: u32 = 1000;
 
 /// Room that is kept between messages, bytes.
 const KEPT: usize = 16 << 10;
@@ -37,16 +50,63 @@ pub(crate) struct Frames {
     pending: Vec<u8>,
     /// How much of `pending` was looked through for a line's end.
     seen: usize,
-    garbage: u32,
-    requests: u32,
+    /// Messages of a line that held several.
+    batch: VecDeque<RxJsonRpcMessage<RoleClient>>,
+    counted: Counted,
     stdin: Arc<Mutex<pipe::Sender>>,
+    says: Option<Says>,
     undertaker: Undertaker,
+}
+
+/// How much the app says unasked.
+struct Counted {
+    since: Instant,
+    garbage: u32,
+    notices: u32,
+    requests: u32,
+    changes: u32,
+}
+
+impl Counted {
+    fn broken(&self) -> Option<String> {
+        let over = [
+            (self.garbage, MAX_GARBAGE, "wrote more than {} lines in 10 s that are not its protocol"),
+            (self.notices, MAX_NOTICES, "wrote more than {} notifications in 10 s"),
+            (self.requests, MAX_REQUESTS, "made more than {} requests of its own"),
+            (self.changes, MAX_CHANGES, "changed its tools more than {} times"),
+        ];
+        let (_, most, how) = over.into_iter().find(|(count, most, _)| most < count)?;
+        Some(how.replace("{}", &most.to_string()))
+    }
+}
+
+/// What an answer that cannot be read still says: whose it is.
+#[derive(Deserialize)]
+struct Whose {
+    id: RequestId,
+    #[serde(default)]
+    method: Option<serde::de::IgnoredAny>,
 }
 
 impl Frames {
     pub(super) fn new(stdout: pipe::Receiver, stdin: pipe::Sender, undertaker: Undertaker) -> Self {
-        let stdin = Arc::new(Mutex::new(stdin));
-        Self { stdout, pending: Vec::new(), seen: 0, garbage: 0, requests: 0, stdin, undertaker }
+        let counted = Counted { since: Instant::now(), garbage: 0, notices: 0, requests: 0, changes: 0 };
+        Self {
+            stdout,
+            pending: Vec::new(),
+            seen: 0,
+            batch: VecDeque::new(),
+            counted,
+            stdin: Arc::new(Mutex::new(stdin)),
+            says: None,
+            undertaker,
+        }
+    }
+
+    /// Has lines logged that are none of the protocol's: some programs speak on the wrong channel.
+    pub(super) fn logging(mut self, says: Says) -> Self {
+        self.says = Some(says);
+        self
     }
 
     /// The next whole line that is buffered, without its end.
@@ -63,36 +123,72 @@ impl Frames {
         Some(line)
     }
 
-    /// What a line says; `None` for what is passed over.
+    /// What a line says; `None` for what is passed over. An older version of the protocol has several messages a line.
     fn read(&mut self, line: &[u8]) -> Option<RxJsonRpcMessage<RoleClient>> {
-        if line.trim_ascii().is_empty() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
             return None;
         }
+        if line.starts_with(b"[")
+            && let Ok(messages) = serde_json::from_slice::<Vec<RxJsonRpcMessage<RoleClient>>>(line)
+        {
+            let wanted: Vec<_> = messages.into_iter().filter_map(|message| self.wanted(message)).collect();
+            self.batch.extend(wanted);
+            return self.batch.pop_front();
+        }
         match serde_json::from_slice(line) {
-            // Nobody here wants to be notified of anything.
-            Ok(JsonRpcMessage::Notification(_)) => None,
-            Ok(JsonRpcMessage::Request(request)) => {
-                self.requests += 1;
-                // Only the protocol's sign of life is answered; an app has nothing to ask of us.
-                matches!(request.request, ServerRequest::PingRequest(_))
-                    .then_some(JsonRpcMessage::Request(request))
-            }
-            Ok(message) => Some(message),
-            Err(_) => {
-                self.garbage += 1;
-                None
-            }
+            Ok(message) => self.wanted(message),
+            Err(error) => self.unreadable(line, &error),
         }
     }
 
-    fn broken(&self) -> Option<String> {
-        if MAX_GARBAGE < self.garbage {
-            return Some(format!("wrote more than {MAX_GARBAGE} lines that are not its protocol"));
+    /// Counts what the app says unasked, and leaves out what nobody wants to know.
+    fn wanted(&mut self, message: RxJsonRpcMessage<RoleClient>) -> Option<RxJsonRpcMessage<RoleClient>> {
+        let counted = &mut self.counted;
+        match &message {
+            JsonRpcMessage::Request(_) => counted.requests = counted.requests.saturating_add(1),
+            JsonRpcMessage::Notification(notice) => {
+                counted.notices = counted.notices.saturating_add(1);
+                match &notice.notification {
+                    ServerNotification::ToolListChangedNotification(_) => {
+                        counted.changes = counted.changes.saturating_add(1);
+                    }
+                    ServerNotification::CancelledNotification(_)
+                    | ServerNotification::LoggingMessageNotification(_) => {}
+                    _ => return None,
+                }
+            }
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
         }
-        if MAX_REQUESTS < self.requests {
-            return Some(format!("made more than {MAX_REQUESTS} requests of its own"));
+        Some(message)
+    }
+
+    /// A line that is no message. If it is an answer to a call, the call need not wait for another.
+    fn unreadable(&mut self, line: &[u8], error: &serde_json::Error) -> Option<RxJsonRpcMessage<RoleClient>> {
+        self.counted.garbage = self.counted.garbage.saturating_add(1);
+        let text = String::from_utf8_lossy(line);
+        if let Ok(Whose { id, method: None }) = serde_json::from_str(&text) {
+            let why = if std::str::from_utf8(line).is_err() {
+                "its answer is not UTF-8".to_owned()
+            } else {
+                format!("its answer is not one that MCP knows: {error}")
+            };
+            return Some(JsonRpcMessage::error(ErrorData::internal_error(why, None), Some(id)));
         }
-        (MAX_LINE < self.pending.len()).then(|| format!("wrote a line of more than {MAX_LINE} bytes"))
+        if let Some(says) = &self.says {
+            says.say(&text);
+        }
+        None
+    }
+
+    fn broken(&mut self) -> Option<String> {
+        let broken = self.counted.broken();
+        if WHILE <= self.counted.since.elapsed() {
+            self.counted = Counted { since: Instant::now(), garbage: 0, notices: 0, ..self.counted };
+        }
+        broken.or_else(|| {
+            (MAX_LINE < self.pending.len()).then(|| format!("wrote a line of more than {MAX_LINE} bytes"))
+        })
     }
 }
 
@@ -115,6 +211,9 @@ impl Transport<RoleClient> for Frames {
     /// May be dropped at any await without losing a byte.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         loop {
+            if let Some(message) = self.batch.pop_front() {
+                return Some(message);
+            }
             while let Some(line) = self.line() {
                 let message = self.read(&line);
                 if let Some(how) = self.broken() {

@@ -1,53 +1,87 @@
 //! An MCP server as an app.
 //!
-//! Answers: does the server offer what its manifest says, and what does a tool return?
-//! Never: calls a tool that the manifest does not name; takes a server's words about its tools for anything.
+//! Answers: does the server offer what its manifest says, and what does a call return?
+//! Never: calls what the manifest does not name, or what is not as a person accepted it; takes a server's words about
+//! its tools for anything.
+//! Carries: I-16, I-17.
 
+mod answer;
+mod client;
+mod offered;
+mod wish;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use bus::id::AppId;
+use bus::message::profile::{Function, Method, Profile};
 use bus::message::task::{Failure, FailureCode};
-use rmcp::model::{CallToolRequestParams, CallToolResult, ContentBlock, PaginatedRequestParams};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rmcp::model::{
+    CallToolRequestParams, ErrorData, GetPromptRequestParams, JsonObject, ReadResourceRequestParams,
+};
 use rmcp::service::{Peer, ServiceError};
+use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::frames::Frames;
-use super::{Life, Undertaker};
-use crate::job::cut;
+use super::stderr::Says;
+use super::{Life, Undertaker, hint};
+use crate::job::{Job, cut};
+use answer::MAX_WORDS;
+use client::Client;
+use offered::Offered;
+use wish::Heard;
 
 /// How long a server has to greet and to list its tools. Some load a model or a package first.
 const GREETING: Duration = Duration::from_secs(60);
 
-/// Pages of tools that are read.
-const MAX_PAGES: usize = 64;
+/// Wishes of a server that are worked on at once in one task.
+const MAX_WISHES: usize = 4;
 
-/// Longest words of an app about its own failure, bytes.
-const MAX_WORDS: usize = 2000;
+/// A server that was greeted. Calls go through here.
+pub(crate) struct Server {
+    app: AppId,
+    peer: Peer<RoleClient>,
+    offered: Offered,
+    heard: Heard,
+}
 
 /// Greets the server and compares what it offers with what the manifest needs. Then keeps the conversation alive.
-pub(super) async fn greet(frames: Frames, needed: Vec<String>, undertaker: Undertaker) {
+pub(super) async fn greet<T>(transport: T, profile: Profile, says: Says, undertaker: Undertaker)
+where
+    T: Transport<RoleClient> + 'static,
+{
+    let offered = Offered::new();
+    let (asks, heard) = wish::channel();
+    let client = Client { wishes: profile.wishes, asks, offered: offered.clone(), says };
     let greeting = async {
-        let running =
-            ().serve(frames).await.map_err(|error| format!("did not greet as an MCP server: {error}"))?;
-        let missing = missing(running.peer(), needed).await?;
-        Ok::<_, String>((running, missing))
+        let running = client
+            .serve(transport)
+            .await
+            .map_err(|error| format!("did not greet as an MCP server: {error}"))?;
+        offered.look(running.peer(), &profile.functions).await?;
+        Ok::<_, String>(running)
     };
     match tokio::time::timeout(GREETING, greeting).await {
-        Ok(Ok((running, missing))) if missing.is_empty() => {
+        Ok(Ok(running)) => {
+            let (app, peer) = (profile.app.clone(), running.peer().clone());
+            let server = Arc::new(Server { app, peer: peer.clone(), offered: offered.clone(), heard });
             undertaker.0.send_if_modified(|life| match life {
                 Life::Starting => {
-                    *life = Life::Serving(running.peer().clone());
+                    *life = Life::Serving(server);
                     true
                 }
                 _ => false,
             });
             // Ends when the app closes its output.
-            let _ = running.waiting().await;
+            tokio::select! {
+                _ = running.waiting() => {}
+                () = offered.keep(&peer, &profile.functions) => {}
+            }
             tokio::time::sleep(super::CLOSING).await;
             undertaker.nonsense("closed its output without ending");
-        }
-        Ok(Ok((_running, missing))) => {
-            undertaker.nonsense(&format!("does not offer what its manifest names: {}", missing.join(", ")));
         }
         Ok(Err(how)) => {
             // An app that has just ended could not greet either; then its end is the better word.
@@ -58,23 +92,6 @@ pub(super) async fn greet(frames: Frames, needed: Vec<String>, undertaker: Under
     }
 }
 
-/// Which of the needed tools does the server not offer? What it offers besides is not looked at.
-async fn missing(peer: &Peer<RoleClient>, mut needed: Vec<String>) -> Result<Vec<String>, String> {
-    let mut cursor = None;
-    for _ in 0..MAX_PAGES {
-        let page = peer
-            .list_tools(cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor))))
-            .await
-            .map_err(|error| format!("did not list its tools: {error}"))?;
-        needed.retain(|name| !page.tools.iter().any(|tool| tool.name == name.as_str()));
-        cursor = page.next_cursor;
-        if needed.is_empty() || cursor.is_none() {
-            break;
-        }
-    }
-    Ok(needed)
-}
-
 /// Why a call has no result.
 pub(super) enum NotCalled {
     /// For the reason said.
@@ -83,81 +100,99 @@ pub(super) enum NotCalled {
     Gone,
 }
 
-/// Calls a tool. Dropping this tells the server to stop.
-pub(super) async fn call(peer: &Peer<RoleClient>, tool: &str, args: Value) -> Result<Value, NotCalled> {
-    let app = |words: String| NotCalled::Failure(Failure::new(FailureCode::App, words));
-    let mut request = CallToolRequestParams::new(tool.to_owned());
-    match args {
-        Value::Object(args) => request = request.with_arguments(args),
-        Value::Null => {}
-        _ => {
-            let words = "the arguments of a tool are an object";
-            return Err(NotCalled::Failure(Failure::new(FailureCode::Arguments, words)));
+impl Server {
+    /// Calls what the functionality stands for. Dropping this tells the server to stop.
+    pub(super) async fn call(&self, job: &Job, function: &Function, args: Value) -> Result<Value, NotCalled> {
+        if function.method == Method::Tool {
+            self.offered.permits(&self.app, function.name.as_str()).await.map_err(NotCalled::Failure)?;
+        }
+        let _calling = self.heard.calling();
+        let mut call = std::pin::pin!(self.ask(function, args));
+        let mut wishes = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                result = &mut call => return result,
+                asked = self.heard.next(), if wishes.len() < MAX_WISHES => wishes.push(wish::answer(job, asked)),
+                Some(answered) = wishes.next() => answered.map_err(NotCalled::Failure)?,
+            }
         }
     }
-    match peer.call_tool(request).await {
-        Ok(result) if result.is_error == Some(true) => Err(app(said(&result))),
-        Ok(result) => Ok(value(result)),
-        Err(ServiceError::McpError(error)) => Err(app(cut(&error.message, MAX_WORDS))),
-        Err(ServiceError::UnexpectedResponse) => Err(NotCalled::Failure(Failure::new(
-            FailureCode::AppNonsense,
-            format!("the answer to {tool} is not one that MCP knows"),
-        ))),
-        Err(ServiceError::TransportClosed | ServiceError::TransportSend(_)) => Err(NotCalled::Gone),
-        Err(other) => Err(app(cut(&other.to_string(), MAX_WORDS))),
+
+    async fn ask(&self, function: &Function, args: Value) -> Result<Value, NotCalled> {
+        let name = function.name.as_str();
+        let args = object(args).map_err(NotCalled::Failure)?;
+        let field = |name: &str| {
+            args.as_ref().and_then(|args| args.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let peer = &self.peer;
+        let not_called = |error| self.not_called(name, error);
+        match function.method {
+            Method::Tool => {
+                let mut request = CallToolRequestParams::new(name.to_owned());
+                request.arguments = args;
+                match peer.call_tool(request).await {
+                    Ok(result) if result.is_error == Some(true) => Err(self.failed(answer::said(&result))),
+                    Ok(result) => Ok(answer::value(result)),
+                    Err(error) => Err(not_called(error)),
+                }
+            }
+            Method::ListResources => {
+                let (resources, templates) =
+                    tokio::join!(peer.list_all_resources(), peer.list_all_resource_templates());
+                // Few servers have templates, and many of them do not know the question.
+                let templates = templates.unwrap_or_default();
+                Ok(json!({
+                    "resources": plain(&resources.map_err(not_called)?),
+                    "templates": plain(&templates),
+                }))
+            }
+            Method::ReadResource => {
+                let request = ReadResourceRequestParams::new(field("uri"));
+                peer.read_resource(request).await.map(|read| plain(&read)).map_err(not_called)
+            }
+            Method::ListPrompts => {
+                let prompts = peer.list_all_prompts().await.map_err(not_called)?;
+                Ok(json!({"prompts": plain(&prompts)}))
+            }
+            Method::GetPrompt => {
+                let mut request = GetPromptRequestParams::new(field("name"));
+                request.arguments =
+                    args.as_ref().and_then(|args| args.get("arguments")).and_then(Value::as_object).cloned();
+                peer.get_prompt(request).await.map(|prompt| plain(&prompt)).map_err(not_called)
+            }
+        }
+    }
+
+    fn not_called(&self, name: &str, error: ServiceError) -> NotCalled {
+        match error {
+            ServiceError::McpError(ErrorData { message, .. }) => self.failed(cut(&message, MAX_WORDS)),
+            ServiceError::UnexpectedResponse => NotCalled::Failure(Failure::new(
+                FailureCode::AppNonsense,
+                format!("the answer to {name} is not one that MCP knows"),
+            )),
+            ServiceError::TransportClosed | ServiceError::TransportSend(_) => NotCalled::Gone,
+            other => self.failed(cut(&other.to_string(), MAX_WORDS)),
+        }
+    }
+
+    /// The app says that it failed; and what to do, if it lacks what its jail does not show.
+    fn failed(&self, words: String) -> NotCalled {
+        let words = match hint::of(&self.app, &words) {
+            Some(hint) => format!("{words}; {hint}"),
+            None => words,
+        };
+        NotCalled::Failure(Failure::new(FailureCode::App, words))
     }
 }
 
-/// The result proper: structured if the server says so, else its text, as JSON where it is JSON.
-fn value(result: CallToolResult) -> Value {
-    if let Some(value) = result.structured_content {
-        return value;
-    }
-    let text = text(&result.content);
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
+fn plain(said: &impl Serialize) -> Value {
+    serde_json::to_value(said).unwrap_or_default()
 }
 
-/// What the app says about its failure.
-fn said(result: &CallToolResult) -> String {
-    let words = match text(&result.content) {
-        words if !words.is_empty() => words,
-        _ => result.structured_content.as_ref().map_or("it does not say why".to_owned(), Value::to_string),
-    };
-    cut(&words, MAX_WORDS)
-}
-
-fn text(content: &[ContentBlock]) -> String {
-    let texts: Vec<&str> = content
-        .iter()
-        .filter_map(|block| match block {
-            ContentBlock::Text(text) => Some(text.text.as_str()),
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_structured_result_is_preferred_to_its_text() {
-        assert_eq!(value(CallToolResult::structured(json!({"fare": 51.8}))), json!({"fare": 51.8}));
-    }
-
-    #[test]
-    fn a_text_is_read_as_json_where_it_is_json() {
-        let of = |text: &str| value(CallToolResult::success(vec![ContentBlock::text(text)]));
-        assert_eq!(of(r#"{"fare": 57}"#), json!({"fare": 57}));
-        assert_eq!(of("57 dollars"), json!("57 dollars"));
-    }
-
-    #[test]
-    fn an_apps_words_are_bounded() {
-        let result = CallToolResult::error(vec![ContentBlock::text("x".repeat(10_000))]);
-        assert!(said(&result).len() <= MAX_WORDS + '…'.len_utf8());
+fn object(args: Value) -> Result<Option<JsonObject>, Failure> {
+    match args {
+        Value::Object(args) => Ok(Some(args)),
+        Value::Null => Ok(None),
+        _ => Err(Failure::new(FailureCode::Arguments, "the arguments of a tool are an object")),
     }
 }

@@ -13,6 +13,7 @@ use bus::message::log::Lines;
 use bus::subject::Subject;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::job::cut;
@@ -32,35 +33,70 @@ pub(crate) struct Log {
     pub(crate) subject: Subject,
 }
 
-/// The last line that was not empty.
+/// Lines of other sources that wait to be logged. What finds them full is lost.
+const WAITING: usize = 64;
+
+/// Lines before the last one in which the reason of an end is looked for: after it, some programs say their version.
+const REASON: usize = 12;
+
+/// What an app said last.
 #[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<Option<String>>>);
+pub(super) struct LastWords(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    last: Option<String>,
+    /// A line that speaks of an error, and how many came after it.
+    reason: Option<(String, usize)>,
+}
 
 impl LastWords {
-    /// Takes it.
+    /// Takes them: the line that gives a reason, if one stands near the end; else the last that was not empty.
     pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().ok()?.take()
+        let mut said = self.0.lock().ok()?;
+        let last = said.last.take();
+        match said.reason.take() {
+            Some((line, since)) if since <= REASON => Some(line),
+            _ => last,
+        }
     }
 
     fn set(&self, line: &str) {
-        if let Ok(mut words) = self.0.lock() {
-            *words = Some(line.to_owned());
+        if let Ok(mut said) = self.0.lock() {
+            said.last = Some(line.to_owned());
+            if line.contains("Error") || line.contains("error:") || line.contains("panicked") {
+                said.reason = Some((line.to_owned(), 0));
+            } else if let Some((_, since)) = &mut said.reason {
+                *since = since.saturating_add(1);
+            }
         }
     }
 }
 
-/// Reads until the app closes it, and passes lines on at a bounded rate.
-pub(super) fn forward(stderr: pipe::Receiver, log: Log) -> LastWords {
-    let last_words = LastWords::default();
-    tokio::spawn(run(stderr, log, last_words.clone()));
-    last_words
+/// Has lines logged that an app said otherwise than on its standard error. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Says(mpsc::Sender<String>);
+
+impl Says {
+    /// Never waits: what comes too fast is lost.
+    pub(super) fn say(&self, line: &str) {
+        let _ = self.0.try_send(line.to_owned());
+    }
 }
 
-async fn run(mut stderr: pipe::Receiver, log: Log, last_words: LastWords) {
+/// Reads until the app closes it, and passes lines on at a bounded rate.
+pub(super) fn forward(stderr: pipe::Receiver, log: Log) -> (LastWords, Says) {
+    let last_words = LastWords::default();
+    let (says, said) = mpsc::channel(WAITING);
+    tokio::spawn(run(stderr, said, log, last_words.clone()));
+    (last_words, Says(says))
+}
+
+async fn run(mut stderr: pipe::Receiver, mut said: mpsc::Receiver<String>, log: Log, last_words: LastWords) {
     let mut waiting = Waiting::default();
     let mut next = Instant::now();
-    let mut open = true;
-    while open || !waiting.lines.is_empty() {
+    let (mut open, mut more) = (true, true);
+    while open || more || !waiting.lines.is_empty() {
         let mut piece = [0_u8; 512];
         tokio::select! {
             read = stderr.read(&mut piece), if open => match read {
@@ -69,6 +105,10 @@ async fn run(mut stderr: pipe::Receiver, log: Log, last_words: LastWords) {
                     waiting.end_of_line(&last_words);
                 }
                 Ok(length) => waiting.take(piece.get(..length).unwrap_or_default(), &last_words),
+            },
+            line = said.recv(), if more => match line {
+                Some(line) => waiting.line(printable(line.as_bytes())),
+                None => more = false,
             },
             () = sleep_until(next), if !waiting.lines.is_empty() => {
                 next = Instant::now() + PAUSE;
@@ -106,6 +146,10 @@ impl Waiting {
             return;
         }
         last_words.set(&line);
+        self.line(line);
+    }
+
+    fn line(&mut self, line: String) {
         if MAX_LINES <= self.lines.len() {
             self.lines.pop_front();
             self.dropped += 1;
@@ -135,6 +179,20 @@ mod tests {
         assert_eq!((waiting.lines.len(), waiting.dropped), (MAX_LINES, 70));
         assert_eq!(waiting.lines[0], "line 70");
         assert_eq!(words.take().as_deref(), Some("line 119"));
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_told_rather_than_what_a_program_says_after_it() {
+        let said = |lines: &[&str]| {
+            let words = LastWords::default();
+            lines.iter().for_each(|line| words.set(line));
+            words.take().unwrap_or_default()
+        };
+        assert_eq!(said(&["Error: ENOENT, open '/x'", "  at open", "Node.js v20"]), "Error: ENOENT, open '/x'");
+        assert_eq!(said(&["starting", "bye"]), "bye");
+        let mut long = vec!["Error: once, long ago"];
+        long.extend(["fine"; 20]);
+        assert_eq!(said(&long), "fine");
     }
 
     #[test]
