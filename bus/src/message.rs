@@ -10,6 +10,7 @@ pub mod task;
 
 pub mod isc;
 pub mod offer;
+pub mod operation;
 pub mod profile;
 
 pub mod host;

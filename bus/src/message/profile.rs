@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{AppId, FunctionName};
+use crate::message::operation::Operation;
 
 /// The app that a spoke runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,10 +25,10 @@ pub struct Profile {
     pub read: Vec<String>,
     /// Does it have a way out? Then a proxy listens on its loopback.
     pub network: bool,
-}
     /// What it may ask for, if it is an MCP server.
     #[serde(default)]
     pub wishes: Wishes,
+}
 
 /// How an app is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ pub enum Kind {
     /// A web API, reached through egress.
     Http {
         /// How each functionality becomes a request.
-        operations: BTreeMap<FunctionName, Value>,
+        operations: BTreeMap<FunctionName, Operation>,
     },
 }
 
@@ -71,7 +72,6 @@ pub struct Function {
     /// [`Tool::pin`](crate::message::offer::Tool::pin). None where a server was not asked.
     #[serde(default)]
     pub pinned: Option<String>,
-}
     /// What it is at an MCP server.
     #[serde(default)]
     pub method: Method,
@@ -101,6 +101,7 @@ pub struct Wishes {
     pub sampling: bool,
     /// A yes or no of the user.
     pub elicitation: bool,
+}
 
 /// What an app and its tasks may use. All are in force; `0` is not "no limit".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

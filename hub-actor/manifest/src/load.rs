@@ -4,6 +4,7 @@
 //! Never: guesses. What is missing is denied or an error, with file, line and what to do.
 //! Carries: I-06, I-17.
 
+mod api;
 mod functions;
 mod web;
 
@@ -45,9 +46,9 @@ pub struct Manifest {
     pub credentials: BTreeMap<String, CredentialUse>,
     /// What it may use.
     pub limits: Limits,
-    /// What it can do, in the order of the manifest.
     /// What it may ask for while it works, if it is an MCP server.
     pub wishes: Wishes,
+    /// What it can do, in the order of the manifest.
     pub functions: Vec<FunctionSpec>,
     /// Its folder.
     pub dir: PathBuf,
@@ -73,7 +74,7 @@ pub enum AppKind {
     /// A web API.
     Http {
         /// How each functionality becomes a request; see [`crate::openapi`].
-        operations: BTreeMap<FunctionName, Value>,
+        operations: BTreeMap<FunctionName, Operation>,
     },
 }
 
@@ -127,8 +128,8 @@ impl Manifest {
             request: spec.request.value().clone(),
             response: spec.response.as_ref().map(|schema| schema.value().clone()),
             pinned: spec.pinned.clone(),
-        };
             method: spec.method,
+        };
         Profile {
             app: self.app.clone(),
             kind,
@@ -137,8 +138,8 @@ impl Manifest {
             limits: self.limits,
             read: self.read.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
             network: !self.network.is_empty(),
-        }
             wishes: self.wishes,
+        }
     }
 }
 
@@ -239,8 +240,8 @@ impl Reader<'_> {
             read,
             credentials,
             limits: self.limits(raw.limits.as_ref(), defaults)?,
-            functions: functions.into_iter().map(|(function, _)| function).collect(),
             wishes: self.wishes(raw.mcp.as_ref(), raw.kind.get_ref())?,
+            functions: functions.into_iter().map(|(function, _)| function).collect(),
             dir: self.dir.to_owned(),
             hash: hash_of(self.dir)?,
         })
@@ -275,8 +276,14 @@ impl Reader<'_> {
             (RawKind::Mcp, ..) => {
                 return Err(self.wrong(&raw.kind, "an app of kind mcp has either a command or a url"));
             }
-            (RawKind::Http, ..) if openapi.is_none() => {
-                return Err(self.wrong(&raw.kind, "an app of kind http has an openapi description"));
+            (RawKind::Http, ..)
+                if openapi.is_none()
+                    && (raw.functionalities.is_empty()
+                        || raw.functionalities.iter().any(|one| one.recipe.is_none())) =>
+            {
+                return Err(self
+                    .wrong(&raw.kind, "an app of kind http has an openapi description")
+                    .hint("or a recipe for each of its functionalities"));
             }
             (RawKind::Http, ..) => (
                 AppKind::Http { operations: BTreeMap::new() },
@@ -286,13 +293,6 @@ impl Reader<'_> {
         wrong.map_or(Ok(kind), |what| Err(self.wrong(&raw.kind, what)))
     }
 
-    fn readable(&self, path: &Spanned<String>) -> Result<PathBuf, ManifestError> {
-        use std::path::Component::{Normal, RootDir};
-        let (text, parsed) = (path.get_ref(), PathBuf::from(path.get_ref()));
-        let mut parts = parsed.components();
-        let plain = parts.next() == Some(RootDir)
-            && parsed.components().count() > 1
-            && parts.all(|part| matches!(part, Normal(_)));
     fn wishes(&self, raw: Option<&Spanned<RawMcp>>, kind: &RawKind) -> Result<Wishes, ManifestError> {
         match raw {
             Some(mcp) if *kind != RawKind::Mcp => Err(self.wrong(mcp, "[mcp] is for apps of kind mcp")),
@@ -304,6 +304,13 @@ impl Reader<'_> {
         }
     }
 
+    fn readable(&self, path: &Spanned<String>) -> Result<PathBuf, ManifestError> {
+        use std::path::Component::{Normal, RootDir};
+        let (text, parsed) = (path.get_ref(), PathBuf::from(path.get_ref()));
+        let mut parts = parsed.components();
+        let plain = parts.next() == Some(RootDir)
+            && parsed.components().count() > 1
+            && parts.all(|part| matches!(part, Normal(_)));
         let kernel = ["/proc", "/sys", "/dev", "/run"].iter().any(|root| parsed.starts_with(root));
         if !plain || kernel {
             return Err(self.wrong(path, format!("{text:?} cannot be read by an app: an absolute path, without .., and not of /proc, /sys, /dev or /run")));

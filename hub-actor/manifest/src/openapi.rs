@@ -1,16 +1,21 @@
-//! Functionalities out of an OpenAPI 3 description.
+//! Functionalities out of an OpenAPI 3.0 or 3.1 description.
 //!
-//! Answers: what does an operation take and give, and which web request does it become?
-//! Never: fetches anything; follows a reference out of the description.
+//! Answers: which operations does an API have, what does each take and give, and which web request does it become?
+//! Never: fetches anything; follows a reference out of the description; guesses between two operations of one name.
 //! Carries: I-17.
 //!
-//! An operation for a spoke is `{"method", "url", "path": [parameter…], "query": […], "header": […], "body": bool}`: the
-//! url has `{parameter}` where a path parameter goes, and with `body` the argument of that name is sent as JSON.
+//! The description is read as JSON, not into types: 3.0 and 3.1 differ, strangers' descriptions have faults in parts that nobody
+//! needs, and so an operation is as good as its own parts. What an operation becomes is in [`bus::message::operation`].
 
-use std::collections::BTreeSet;
+mod schema;
+mod shape;
+
+use std::collections::BTreeMap;
 
 use bus::id::FunctionName;
-use serde_json::{Map, Value, json};
+use bus::message::operation::Endpoint;
+use bus::message::user::Effect;
+use serde_json::Value;
 
 /// One operation of the description.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +24,163 @@ pub struct Operation {
     pub description: Option<String>,
     /// JSON Schema of the arguments.
     pub request: Value,
-    /// JSON Schema of the first successful response with a JSON body.
+    /// JSON Schema of the result, where the description has exactly one for success.
     pub response: Option<Value>,
     /// The web request that it becomes.
-    pub operation: Value,
+    pub endpoint: Endpoint,
 }
 
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+/// What is wrong with a description, or with one operation of it: a sentence without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenApiError(String);
+
+impl OpenApiError {
+    fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
+
+/// More operations than any API has.
+const MAX_OPERATIONS: usize = 20_000;
+
+/// Steps from one reference to the next before it is taken for a circle.
+const MAX_HOPS: usize = 16;
+
+/// A description, with its operations by name.
+#[derive(Clone, Debug)]
+pub struct Api<'a> {
+    root: &'a Value,
+    /// In 3.0 schemas are of a dialect of its own.
+    dialect: schema::Dialect,
+    /// In the order of the description.
+    names: Vec<FunctionName>,
+    operations: BTreeMap<FunctionName, Vec<Found<'a>>>,
+}
+
+/// An operation as it stands in the description.
+#[derive(Clone, Copy, Debug)]
+struct Found<'a> {
+    method: &'static str,
+    path: &'a str,
+    item: &'a Value,
+    operation: &'a Value,
+}
+
+impl<'a> Api<'a> {
+    /// Finds the operations of a description.
+    ///
+    /// # Errors
+    /// If it is no description of a version that is understood, or has far too many operations.
+    pub fn read(root: &'a Value) -> Result<Self, OpenApiError> {
+        let mut api = Self { root, dialect: dialect(root)?, names: Vec::new(), operations: BTreeMap::new() };
+        let paths = root.get("paths").and_then(Value::as_object);
+        for (path, item) in paths.into_iter().flatten() {
+            // A path with a missing reference has no operations that could be named.
+            let Ok(item) = resolved(root, item) else { continue };
+            for method in METHODS {
+                let Some(operation) = item.get(method).filter(|operation| operation.is_object()) else {
+                    continue;
+                };
+                let Some(name) = name(operation, method, path) else { continue };
+                let found = Found { method, path, item, operation };
+                let all = api.operations.entry(name.clone()).or_default();
+                if all.is_empty() {
+                    api.names.push(name);
+                }
+                all.push(found);
+                if MAX_OPERATIONS < api.names.len() {
+                    return Err(OpenApiError::new(format!(
+                        "the description has more than {MAX_OPERATIONS} operations"
+                    )));
+                }
+            }
+        }
+        Ok(api)
+    }
+
+    /// The names of the operations, in the order of the description; without those that several operations share.
+    pub fn names(&self) -> impl Iterator<Item = &FunctionName> {
+        self.names.iter().filter(|name| self.operations.get(name).is_some_and(|all| all.len() == 1))
+    }
+
+    /// What an operation does to the world, as far as its method says: a proposal for a person to check.
+    #[must_use]
+    pub fn effect(&self, name: &FunctionName) -> Option<Effect> {
+        let found = self.operations.get(name)?.first()?;
+        Some(match found.method {
+            "get" | "head" => Effect::Read,
+            "delete" => Effect::Irreversible,
+            _ => Effect::Write,
+        })
+    }
+
+    /// The operation of this name.
+    ///
+    /// # Errors
+    /// If there is none, or several, or a part of it is missing or not understood.
+    pub fn operation(&self, name: &FunctionName) -> Result<Operation, OpenApiError> {
+        let found = match self.operations.get(name).map(Vec::as_slice) {
+            Some([found]) => *found,
+            Some([first, second, ..]) => {
+                let both = [first, second]
+                    .map(|found| format!("{} {}", found.method.to_ascii_uppercase(), found.path));
+                return Err(OpenApiError::new(format!(
+                    "the openapi description has two operations named {name}: {}",
+                    both.join(" and ")
+                )));
+            }
+            _ => return Err(OpenApiError::new(format!("the openapi description has no operation {name}"))),
+        };
+        shape::operation(self, found)
+            .map_err(|error| OpenApiError::new(format!("the operation {name}: {error}")))
+    }
+
+    /// Where requests go, unless the operation says otherwise: absolute, with variables filled in.
+    ///
+    /// # Errors
+    /// If the description names no server, or only a part of its address.
+    pub fn server(&self) -> Result<String, OpenApiError> {
+        server(&[self.root])
+    }
+}
+
+/// The first server of the first of these that names one.
+fn server(places: &[&Value]) -> Result<String, OpenApiError> {
+    let server = places.iter().find_map(|place| place.pointer("/servers/0"));
+    let server = server.ok_or_else(|| OpenApiError::new("the description names no server"))?;
+    let mut url = text(server, "url").unwrap_or_default().to_owned();
+    for (name, variable) in server.get("variables").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(value) = text(variable, "default") {
+            url = url.replace(&format!("{{{name}}}"), value);
+        }
+    }
+    let absolute = url.starts_with("https://") || url.starts_with("http://");
+    if !absolute || url.contains(['{', '}', '?', '#']) {
+        return Err(OpenApiError::new(format!(
+            "the server {:?} is not an absolute address; write the whole of it into the description",
+            url.chars().take(120).collect::<String>()
+        )));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn dialect(root: &Value) -> Result<schema::Dialect, OpenApiError> {
+    match text(root, "openapi") {
+        Some(version) if version.starts_with("3.0") => Ok(schema::Dialect::Three0),
+        Some(version) if version.starts_with("3.") => Ok(schema::Dialect::Three1),
+        Some(version) => Err(OpenApiError::new(format!(
+            "it is a description of OpenAPI {:?}; 3.0 and 3.1 are understood",
+            version.chars().take(20).collect::<String>()
+        ))),
+        None if root.get("swagger").is_some() => Err(OpenApiError::new(
+            "it is a description of Swagger 2.0; OpenAPI 3.0 and 3.1 are understood, and there are converters",
+        )),
+        None => Err(OpenApiError::new("it is no OpenAPI description: it has no \"openapi\": \"3.…\"")),
+    }
+}
 
 /// The name of a functionality for an `operationId`: characters that a name may not have become `_`.
 #[must_use]
@@ -40,183 +195,36 @@ pub fn name_of(operation_id: &str) -> Option<FunctionName> {
     FunctionName::parse(name.trim_matches('_')).ok()
 }
 
-/// The names of all operations, in the order of the description.
-#[must_use]
-pub fn names(api: &Value) -> Vec<FunctionName> {
-    operations(api).filter_map(|found| name_of(found.id)).collect()
-}
-
-/// The operation of this name; `None` if there is none, or the description has no server to send it to.
-#[must_use]
-pub fn operation(api: &Value, name: &FunctionName) -> Option<Operation> {
-    let found = operations(api).find(|found| name_of(found.id).as_ref() == Some(name))?;
-    let server = api.pointer("/servers/0/url").and_then(Value::as_str)?;
-    let (mut properties, mut required) = (Map::new(), Vec::new());
-    let (mut path, mut query, mut header) = (Vec::new(), Vec::new(), Vec::new());
-    let shared = found.item.get("parameters").and_then(Value::as_array);
-    let own = found.operation.get("parameters").and_then(Value::as_array);
-    for parameter in shared.into_iter().chain(own).flatten() {
-        let parameter = resolved(api, parameter);
-        let (Some(name), Some(place)) = (text(parameter, "name"), text(parameter, "in")) else { continue };
-        match place {
-            "path" => path.push(name),
-            "query" => query.push(name),
-            "header" => header.push(name),
-            // Cookies are credentials, and those are the gateway's.
-            _ => continue,
-        }
-        properties.insert(name.to_owned(), parameter.get("schema").cloned().unwrap_or_else(|| json!({})));
-        if place == "path" || parameter.get("required") == Some(&Value::Bool(true)) {
-            required.push(name);
-        }
+/// An operation without an id is named by its method and path.
+fn name(operation: &Value, method: &str, path: &str) -> Option<FunctionName> {
+    match text(operation, "operationId") {
+        Some(id) => name_of(id),
+        None => name_of(&format!("{method}_{path}")),
     }
-    let body = found.operation.get("requestBody").map(|body| resolved(api, body));
-    let body_schema = body.and_then(json_content);
-    if let Some(schema) = body_schema {
-        properties.insert("body".to_owned(), schema.clone());
-        if body.and_then(|body| body.get("required")) == Some(&Value::Bool(true)) {
-            required.push("body");
-        }
-    }
-    let request = json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
-    let responses = found.operation.get("responses").and_then(Value::as_object);
-    let success = responses.and_then(|all| all.iter().find(|(code, _)| code.starts_with('2')));
-    let response = success.and_then(|(_, response)| json_content(resolved(api, response))).cloned();
-    let described = text(found.operation, "description").or_else(|| text(found.operation, "summary"));
-    Some(Operation {
-        description: described.map(str::to_owned),
-        operation: json!({
-            "method": found.method.to_ascii_uppercase(),
-            "url": format!("{}{}", server.trim_end_matches('/'), found.path),
-            "path": path, "query": query, "header": header,
-            "body": body_schema.is_some(),
-        }),
-        request: with_components(api, request),
-        response: response.map(|response| with_components(api, response)),
-    })
-}
-
-struct Found<'a> {
-    id: &'a str,
-    method: &'a str,
-    path: &'a str,
-    item: &'a Value,
-    operation: &'a Value,
-}
-
-fn operations(api: &Value) -> impl Iterator<Item = Found<'_>> {
-    let paths = api.get("paths").and_then(Value::as_object);
-    paths.into_iter().flatten().flat_map(|(path, item)| {
-        METHODS.iter().filter_map(move |method| {
-            let operation = item.get(method)?;
-            Some(Found { id: text(operation, "operationId")?, method, path, item, operation })
-        })
-    })
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-fn json_content(value: &Value) -> Option<&Value> {
-    value.pointer("/content/application~1json/schema")
+/// What references within the description lead to.
+fn resolved<'a>(root: &'a Value, value: &'a Value) -> Result<&'a Value, OpenApiError> {
+    let mut at = value;
+    for _ in 0..MAX_HOPS {
+        let Some(target) = text(at, "$ref") else { return Ok(at) };
+        let found = target.strip_prefix('#').and_then(|pointer| schema::pointed(root, pointer));
+        at = found.ok_or_else(|| missing(target))?;
+    }
+    Err(OpenApiError::new("a reference leads back to itself"))
 }
 
-/// What a reference within the description leads to; one step, as parameters and bodies have it.
-fn resolved<'a>(api: &'a Value, value: &'a Value) -> &'a Value {
-    let target = text(value, "$ref").and_then(|target| target.strip_prefix('#'));
-    target.and_then(|pointer| api.pointer(pointer)).unwrap_or(value)
-}
-
-/// Adds the components that the schema refers to, and those that these refer to, under the names they have.
-fn with_components(api: &Value, mut schema: Value) -> Value {
-    let (mut wanted, mut taken) = (Vec::new(), BTreeSet::new());
-    references(&schema, &mut wanted);
-    let mut components = Map::new();
-    while let Some(name) = wanted.pop() {
-        if let (true, Some(found)) = (
-            taken.insert(name.clone()),
-            api.get("components").and_then(|all| all.get("schemas")).and_then(|all| all.get(&name)),
-        ) {
-            references(found, &mut wanted);
-            components.insert(name, found.clone());
-        }
+fn missing(target: &str) -> OpenApiError {
+    let shown: String = target.chars().take(120).collect();
+    if target.starts_with('#') {
+        return OpenApiError::new(format!("the reference {shown:?} leads to nothing"));
     }
-    if let (false, Value::Object(fields)) = (components.is_empty(), &mut schema) {
-        fields.insert("components".to_owned(), json!({"schemas": components}));
-    }
-    schema
-}
-
-fn references(value: &Value, names: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(name) =
-                text(value, "$ref").and_then(|target| target.strip_prefix("#/components/schemas/"))
-            {
-                // A pointer deeper into a component still needs the component.
-                names.extend(name.split('/').next().map(str::to_owned));
-            }
-            fields.values().for_each(|field| references(field, names));
-        }
-        Value::Array(items) => items.iter().for_each(|item| references(item, names)),
-        _ => {}
-    }
+    OpenApiError::new(format!("the reference {shown:?} leads out of the description"))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::Schema;
-
-    fn api() -> Value {
-        json!({
-            "openapi": "3.1.0",
-            "servers": [{"url": "https://notes.example.com/v1/"}],
-            "paths": {"/notes/{id}": {
-                "parameters": [{"name": "id", "in": "path", "schema": {"type": "string"}}],
-                "get": {"operationId": "notes.get", "parameters": [{"name": "verbose", "in": "query", "schema": {"type": "boolean"}}],
-                        "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Note"}}}}}},
-                "put": {"operationId": "notes.put", "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Note"}}}}},
-            }},
-            "components": {"schemas": {
-                "Note": {"type": "object", "properties": {"text": {"type": "string"}, "by": {"$ref": "#/components/schemas/Person"}}},
-                "Person": {"type": "object", "properties": {"name": {"type": "string"}}},
-                "Unused": {"type": "string"},
-            }},
-        })
-    }
-
-    #[test]
-    fn an_operation_becomes_a_request_and_its_schemas() {
-        let get = operation(&api(), &FunctionName::parse("notes_get").unwrap()).unwrap();
-        assert_eq!(
-            get.operation,
-            json!({"method": "GET", "url": "https://notes.example.com/v1/notes/{id}",
-            "path": ["id"], "query": ["verbose"], "header": [], "body": false})
-        );
-        let request = Schema::parse(get.request).unwrap();
-        assert!(request.check(&json!({"id": "7", "verbose": true})).is_ok());
-        assert!(request.check(&json!({"verbose": true})).is_err());
-        assert_eq!(names(&api()).len(), 2);
-    }
-
-    #[test]
-    fn a_schema_brings_the_components_it_needs_and_no_others() {
-        let put = operation(&api(), &FunctionName::parse("notes_put").unwrap()).unwrap();
-        let names: Vec<&str> = put
-            .request
-            .pointer("/components/schemas")
-            .unwrap()
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(names, ["Note", "Person"]);
-        let request = Schema::parse(put.request).unwrap();
-        assert!(request.check(&json!({"id": "7", "body": {"text": "x", "by": {"name": "y"}}})).is_ok());
-        assert!(request.check(&json!({"id": "7", "body": {"by": {"name": 1}}})).is_err());
-    }
-}
+mod tests;

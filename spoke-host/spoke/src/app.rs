@@ -4,12 +4,14 @@
 //! Never: trusts a byte that it writes; lets an app that breaks its protocol go on.
 //! Carries: I-11, I-16.
 
+pub(crate) mod describe;
+pub(crate) mod http;
 pub(crate) mod prompt;
 
 mod frames;
+mod hint;
 mod mcp;
 mod stderr;
-mod hint;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub(crate) struct Child {
     stdout: pipe::Receiver,
     stderr: pipe::Receiver,
     control: UnixStream,
+    /// Where the app's connections to its proxy come out, if it has one.
+    door: Option<UnixStream>,
     /// Kept, so that the launcher stays ours.
     _launcher: std::process::Child,
 }
@@ -58,13 +62,23 @@ impl Child {
             return Err(Failed::new("the app has no pipes", None));
         };
         started.control.set_nonblocking(true).map_err(failed("control channel"))?;
+        let door = started.door.map(|door| {
+            door.set_nonblocking(true)?;
+            UnixStream::from_std(door)
+        });
         Ok(Self {
             stdin: pipe::Sender::from_owned_fd(stdin.into()).map_err(failed("input"))?,
             stdout: pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed("output"))?,
             stderr: pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed("log"))?,
             control: UnixStream::from_std(started.control).map_err(failed("control channel"))?,
+            door: door.transpose().map_err(failed("proxy"))?,
             _launcher: started.child,
         })
+    }
+
+    /// Where its connections to its proxy come out, once.
+    pub(crate) fn door(&mut self) -> Option<UnixStream> {
+        self.door.take()
     }
 }
 
@@ -96,6 +110,9 @@ impl Undertaker {
         let mut detail = format!("{} {how}", self.1);
         if let Some(words) = last_words {
             detail = format!("{detail}; its last words: {}", cut(&words, 300));
+            if let Some(hint) = hint::of(&self.1, &words) {
+                detail = format!("{detail}; {hint}");
+            }
         }
         let ending = Ending { failure: Failure::new(code, detail), how: how.to_owned(), violation };
         self.0.send_if_modified(|life| match life {
@@ -110,9 +127,6 @@ impl Undertaker {
     /// It does not speak its protocol, and is killed.
     fn nonsense(&self, how: &str) {
         self.ended(FailureCode::AppNonsense, &format!("{how}, and was killed"), false, None);
-            if let Some(hint) = hint::of(&self.1, &words) {
-                detail = format!("{detail}; {hint}");
-            }
     }
 }
 
@@ -130,6 +144,7 @@ impl App {
         profile: &Profile,
         log: stderr::Log,
     ) -> Result<Self, Failed> {
+        let app = &profile.app;
         let mut control = BufReader::with_capacity(512, child.control);
         let event = tokio::time::timeout(START, event(&mut control))
             .await
@@ -144,7 +159,6 @@ impl App {
         }
         let (tell, life) = watch::channel(Life::Starting);
         let undertaker = Undertaker(tell, app.clone());
-        let app = &profile.app;
         let (last_words, says) = stderr::forward(child.stderr, log);
         let frames = frames::Frames::new(child.stdout, child.stdin, undertaker.clone()).logging(says.clone());
         tokio::spawn(mcp::greet(frames, profile.clone(), says, undertaker.clone()));
@@ -185,7 +199,7 @@ impl App {
         let mut life = self.life.clone();
         loop {
             match &*life.borrow_and_update() {
-                Life::Serving(peer) => return Ok(peer.clone()),
+                Life::Serving(server) => return Ok(Arc::clone(server)),
                 Life::Ended(ending) => return Err(ending.failure.clone()),
                 Life::Starting => {}
             }

@@ -10,7 +10,7 @@ use bus::message::profile::{Function, Kind};
 use bus::message::task::{Failure, FailureCode};
 use serde_json::Value;
 
-use crate::app::prompt;
+use crate::app::{http, prompt};
 use crate::job::Job;
 
 /// Calls it.
@@ -26,7 +26,14 @@ pub(crate) async fn run(job: &Job, name: &FunctionName, args: Value) -> Result<V
             None => return Err(Failure::new(FailureCode::AppExited, "the app does not run")),
         },
         Kind::Prompt => prompt::call(job, function, &args).await?,
-        Kind::Remote { .. } | Kind::Http { .. } => {
+        Kind::Http { operations } => match operations.get(name) {
+            Some(operation) => http::call(job, operation, &args).await?,
+            None => {
+                let words = format!("the manifest of {} has no request for {name}", spoke.profile.app);
+                return Err(Failure::new(FailureCode::Unknown, words));
+            }
+        },
+        Kind::Remote { .. } => {
             let words = format!("{} is an app of the web, and this spoke has no way out", spoke.profile.app);
             return Err(Failure::new(FailureCode::App, words));
         }

@@ -28,9 +28,13 @@ impl Reader<'_> {
         raw: Vec<RawFunctionality>,
         kind: &RawKind,
         openapi: Option<&Spanned<String>>,
-    ) -> Result<Vec<(FunctionSpec, Option<Value>)>, ManifestError> {
+    ) -> Result<Vec<(FunctionSpec, Option<Operation>)>, ManifestError> {
         let description = match openapi {
             Some(name) if *kind == RawKind::Http => Some(self.json(name)?),
+            _ => None,
+        };
+        let api = match (openapi, &description) {
+            (Some(name), Some(description)) => Some(self.api(name, description)?),
             _ => None,
         };
         let pinned = match kind {
@@ -44,27 +48,25 @@ impl Reader<'_> {
             if !names.insert(name.clone()) {
                 return Err(self.wrong(&raw.name, format!("there are two functionalities named {name}")));
             }
-            let summary = raw.summary.as_ref().map(|summary| self.summary(summary)).transpose()?;
-            let found = match (&raw.request, raw.discovered, &description, &pinned) {
-                (Some(request), false, ..) => Found {
-                    description: None,
             if MCP_WISHES.contains(&name.as_str()) {
                 return Err(self.wrong(&raw.name, format!("the name {name} is reserved")));
             }
             let method = self.mcp_method(raw.method.as_ref(), kind)?;
+            let summary = raw.summary.as_ref().map(|summary| self.summary(summary)).transpose()?;
+            let found = match (&raw.request, raw.discovered, &api, &pinned) {
+                (Some(request), false, ..) => Found {
+                    description: None,
                     pinned: None,
                     request: self.schema(request)?,
                     response: raw.response.as_ref().map(|response| self.schema(response)).transpose()?,
-                    operation: description
-                        .as_ref()
-                        .and_then(|api| openapi::operation(api, &name).map(|found| found.operation)),
+                    operation: self.requests(&raw.name, raw.recipe.as_ref(), api.as_ref(), &name)?,
                 },
-                (None, true, Some(api), _) => self.in_openapi(&raw.name, api, &name)?,
-                (None, true, None, Some(pinned)) => self.in_discovered(&raw.name, pinned, &name)?,
                 (None, false, ..) if method != Method::Tool => self.of_method(&raw.name, method)?,
                 (_, true, ..) if method != Method::Tool => {
                     return Err(self.wrong(&raw.name, "only a tool can be discovered"));
                 }
+                (None, true, Some(api), _) => self.in_openapi(&raw.name, api, &name)?,
+                (None, true, None, Some(pinned)) => self.in_discovered(&raw.name, pinned, &name)?,
                 (None, true, None, None) => {
                     return Err(self.wrong(&raw.name, "only apps of kind mcp and http can be discovered"));
                 }
@@ -77,8 +79,9 @@ impl Reader<'_> {
                         .hint("write request = \"FILE.json\", or discovered = true"));
                 }
             };
-            if *kind == RawKind::Http && found.operation.is_none() {
-                return Err(self.wrong(&raw.name, format!("the openapi description has no operation {name}")));
+            if let (false, Some(recipe)) = (*kind == RawKind::Http && !raw.discovered, &raw.recipe) {
+                let what = "a recipe is for functionalities of apps of kind http that have a request schema";
+                return Err(self.wrong(recipe, what));
             }
             if found.request.value().get("type").and_then(Value::as_str) != Some("object") {
                 let what = format!("the request schema of {name} must have \"type\": \"object\" at its top");
@@ -100,10 +103,10 @@ impl Reader<'_> {
                 response: found.response,
                 destinations: raw.destinations.into_iter().map(Spanned::into_inner).collect(),
                 pinned: found.pinned,
+                method,
             };
             functions.push((spec, found.operation));
         }
-                method,
         Ok(functions)
     }
 
@@ -209,18 +212,18 @@ impl Reader<'_> {
 }
 
 /// What was found out about a functionality.
-struct Found {
-    description: Option<String>,
-    request: Schema,
-    response: Option<Schema>,
-    operation: Option<Value>,
-    pinned: Option<String>,
+pub(super) struct Found {
+    pub(super) description: Option<String>,
+    pub(super) request: Schema,
+    pub(super) response: Option<Schema>,
+    pub(super) operation: Option<Operation>,
+    pub(super) pinned: Option<String>,
 }
 
 const DISCOVER: &str = "`secgpt apps pin` asks the server and writes discovered.json";
 
-/// A line of the planner's list.
-const MAX_SUMMARY: usize = 120;
 /// What permission for an MCP server's own requests is asked under; see `bus::message::isc::Wanted`.
 const MCP_WISHES: [&str; 2] = ["mcp-sampling", "mcp-elicitation"];
 
+/// A line of the planner's list.
+const MAX_SUMMARY: usize = 120;

@@ -8,6 +8,8 @@ use bus::message::user::Effect;
 use tempfile::TempDir;
 
 use super::*;
+use bus::message::operation::Operation;
+
 use crate::limits::DEFAULT;
 
 /// An app's folder with this manifest and a schema `r.json`.
@@ -333,9 +335,10 @@ fn an_app_of_kind_http_becomes_requests() {
         "name = \"notes\"\nkind = \"http\"\ndescription = \"\"\nopenapi = \"api.json\"\n\
          [[functionality]]\nname = \"get\"\neffect = \"read\"\ndiscovered = true\n",
     );
-    let api = r#"{"servers": [{"url": "https://n.example.com"}], "paths": {"/n": {"get": {"operationId": "get"}}}}"#;
+    let api = r#"{"openapi": "3.1.0", "servers": [{"url": "https://n.example.com"}], "paths": {"/n": {"get": {"operationId": "get"}}}}"#;
     fs::write(dir.join("api.json"), api).unwrap();
     let manifest = Manifest::load(&dir, &DEFAULT).unwrap();
     let AppKind::Http { operations } = &manifest.kind else { unreachable!("{:?}", manifest.kind) };
-    assert_eq!(operations[&manifest.functions[0].name]["url"], "https://n.example.com/n");
+    let Operation::Endpoint(get) = &operations[&manifest.functions[0].name] else { unreachable!() };
+    assert_eq!((get.method.as_str(), get.url.as_str()), ("GET", "https://n.example.com/n"));
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bus::message::operation::Operation;
 use toml::Spanned;
 
 use super::{AppKind, Reader};
@@ -158,8 +159,7 @@ fn needed(kind: &AppKind) -> BTreeSet<String> {
         // The protocol's three: to send, to listen, and to end a session.
         AppKind::Remote { .. } => all(&["GET", "POST", "DELETE"]),
         AppKind::Http { operations } => {
-            let method = |operation: &serde_json::Value| Some(operation.get("method")?.as_str()?.to_owned());
-            operations.values().filter_map(method).collect()
+            operations.values().flat_map(Operation::methods).map(str::to_owned).collect()
         }
     }
 }
