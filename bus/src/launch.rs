@@ -6,6 +6,7 @@
 //! On its pipes, a JSON object a line: the child says its public key, the parent answers with [`Start`], the
 //! child says ready or failed. When the child's standard input closes, its parent is gone and it stops.
 
+pub mod authorize;
 pub mod describe;
 pub mod spoke;
 

@@ -28,6 +28,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// The apps.
     pub apps: AppsConfig,
+    /// The way out.
+    pub egress: EgressSettings,
     /// Permissions.
     pub permission: PermissionConfig,
     /// What apps may use where their manifests are silent.
@@ -110,6 +112,32 @@ pub struct AppsConfig {
     pub dirs: Vec<PathBuf>,
     /// Which of them; none for all found.
     pub enabled: Option<Vec<AppId>>,
+}
+
+/// The way out.
+#[derive(Clone, Debug)]
+pub struct EgressSettings {
+    /// A Public Suffix List newer than the one that is shipped.
+    pub suffix_list: Option<PathBuf>,
+    /// A certificate authority to trust besides the machine's.
+    pub tls_ca: Option<PathBuf>,
+    /// A file with the key to the apps' credentials; none for one of the gateway's own, beside them.
+    pub key_file: Option<PathBuf>,
+}
+
+impl AppsConfig {
+    /// The folders that are there: that of added apps is made with the first one.
+    #[must_use]
+    pub fn present(&self) -> Vec<PathBuf> {
+        let added = self.dirs.last();
+        self.dirs.iter().filter(|dir| Some(*dir) != added || dir.is_dir()).cloned().collect()
+    }
+
+    /// The folder of those that were added.
+    #[must_use]
+    pub fn added(&self) -> PathBuf {
+        self.dirs.last().cloned().unwrap_or_default()
+    }
 }
 
 /// Permissions.

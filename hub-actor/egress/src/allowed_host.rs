@@ -196,6 +196,12 @@ impl Rules {
         self
     }
 
+    /// The private addresses that the manifest names.
+    #[must_use]
+    pub fn local(&self) -> Vec<SocketAddr> {
+        self.local.iter().copied().collect()
+    }
+
     /// May this method be used?
     #[must_use]
     pub fn takes(&self, method: &str) -> bool {

@@ -4,16 +4,22 @@
 //! Never: takes a secret as an argument or variable, which other processes can read; prints one.
 //! Carries: I-15.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bus::id::{AppId, UserId};
+use bus::launch::authorize::{Client, Said};
 use bus::secret::Secret;
 use clap::{Args, Subcommand};
+use manifest::Manifest;
 
+use crate::authorize::{self, AuthorizeError, How};
 pub use crate::credential::chain;
 use crate::credential::{Credential, Owner, SealError, Sealed};
+use crate::dial::system_resolver;
+use crate::fetch::{Web, trust};
+use crate::limit::STANDARD;
 
 /// What can be done without a bus.
 #[derive(Subcommand)]
@@ -28,6 +34,8 @@ pub enum Command {
 pub enum Change {
     /// Stores one. Standard input: {"api_key":{"value":"…"}} or {"oauth2":{"access":…,"refresh":…,"token_url":…,"client_id":…}}
     Set(Which),
+    /// Asks an authorization server for one, with the leave of a person. Standard input: {"id":…,"secret":…} of the client
+    Authorize(Leave),
     /// Forgets one.
     Remove(Which),
     /// Lists whose there are, as JSON lines, without the credentials.
@@ -48,6 +56,22 @@ pub struct Which {
     /// The user whose it is; without it, everybody's on this installation.
     #[arg(long)]
     user: Option<UserId>,
+}
+
+/// How leave is asked for.
+#[derive(Args)]
+pub struct Leave {
+    #[command(flatten)]
+    which: Which,
+    /// The folders of the apps, whose manifests name the servers.
+    #[arg(long, required = true)]
+    apps: Vec<PathBuf>,
+    /// A certificate authority to trust besides the system's.
+    #[arg(long)]
+    tls_ca: Option<PathBuf>,
+    /// With a code to be typed on any device, rather than in a browser of this machine.
+    #[arg(long)]
+    device: bool,
 }
 
 /// Where they are.
@@ -71,7 +95,7 @@ pub fn run(command: Command) -> ExitCode {
     match act(change) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            tracing::error!("{why}");
+            let _ = writeln!(std::io::stderr(), "error: {why}");
             ExitCode::FAILURE
         }
     }
@@ -81,22 +105,16 @@ fn act(change: Change) -> Result<(), String> {
     let sealed = |error: SealError| chain(&error);
     match change {
         Change::Set(which) => {
-            let mut text = String::new();
-            std::io::stdin()
-                .take(LARGEST)
-                .read_to_string(&mut text)
-                .map_err(|error| format!("standard input cannot be read: {error}"))?;
-            // The parser's own words may quote the secret.
-            let credential: Credential = serde_json::from_str(&text).map_err(|error| {
-                format!(
-                    "standard input is not a credential: line {}, column {}",
-                    error.line(),
-                    error.column()
-                )
-            })?;
+            let credential: Credential = input()?;
+            if let Credential::ApiKey { value } = &credential
+                && !value.expose().bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+            {
+                return Err("the key holds a character that no header takes".into());
+            }
             let (store, owner) = which.open()?;
             store.change(|all| _ = all.insert(owner, credential)).map_err(sealed)
         }
+        Change::Authorize(leave) => leave.ask(),
         Change::Remove(which) => {
             let (store, owner) = which.open()?;
             match store.change(|all| all.remove(&owner)).map_err(sealed)? {
@@ -114,10 +132,81 @@ fn act(change: Change) -> Result<(), String> {
                 let line = serde_json::json!({ "user": owner.user, "app": owner.app, "name": owner.name, "kind": kind });
                 lines.push_str(&format!("{line}\n"));
             }
-            std::io::Write::write_all(&mut std::io::stdout(), lines.as_bytes())
-                .map_err(|error| error.to_string())
+            std::io::stdout().write_all(lines.as_bytes()).map_err(|error| error.to_string())
         }
     }
+}
+
+/// What stands on standard input.
+fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(LARGEST)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("standard input cannot be read: {error}"))?;
+    // The parser's own words may quote the secret.
+    serde_json::from_str(&text).map_err(|error| {
+        format!("standard input is not as it should be: line {}, column {}", error.line(), error.column())
+    })
+}
+
+/// One line on standard output. Whoever reads it may have gone away; then the rest is of no use either.
+fn say(said: &Said) -> Result<(), String> {
+    let line = serde_json::to_string(said).map_err(|error| error.to_string())?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| error.to_string())
+}
+
+impl Leave {
+    fn ask(self) -> Result<(), String> {
+        let client: Client = input()?;
+        let app = self.which.app.clone();
+        let manifest = installed(&self.apps, &app)?;
+        let (store, owner) = self.which.open()?;
+        let tls = trust(self.tls_ca.as_deref()).map_err(|error| error.to_string())?;
+        let web = Web::new(system_resolver(), tls, STANDARD);
+        let how = if self.device { How::Device } else { How::Redirect };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        let mut gone = None;
+        let asked = match manifest.credentials.get_key_value(&owner.name) {
+            None => Err(AuthorizeError::Unknown(app, owner.name.clone())),
+            Some((name, used)) => runtime.block_on(authorize::authorize(
+                &web,
+                &app,
+                &manifest.network.local,
+                (name, used),
+                client,
+                (how, authorize::STANDARD),
+                &mut |said| gone = gone.take().or(say(&said).err()),
+            )),
+        };
+        if let Some(gone) = gone {
+            return Err(gone);
+        }
+        let token = match asked {
+            Ok(token) => token,
+            Err(error) => {
+                say(&Said::Failed { detail: chain(&error), hint: error.hint() })?;
+                return Err(chain(&error));
+            }
+        };
+        let stored = authorize::stored(&token);
+        store
+            .change(|all| _ = all.insert(owner, Credential::Oauth2(token)))
+            .map_err(|error| chain(&error))?;
+        say(&stored)
+    }
+}
+
+/// The manifest of an installed app.
+fn installed(dirs: &[PathBuf], app: &AppId) -> Result<Manifest, String> {
+    let folder =
+        dirs.iter().map(|dir| dir.join(app.as_str())).find(|folder| folder.join("app.toml").exists());
+    let folder = folder.ok_or_else(|| format!("there is no app {app}"))?;
+    Manifest::load(&folder, &manifest::limits::DEFAULT).map_err(|error| error.to_string())
 }
 
 impl Where {

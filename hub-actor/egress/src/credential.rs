@@ -4,7 +4,7 @@
 //! Never: hands one to an app, a log, the audit or the bus; attaches one in the clear, or to a host it is not for.
 //! Carries: I-15. Kept in one sealed file; whoever may change it runs as the user whose secrets they are.
 
-mod oauth;
+pub(crate) mod oauth;
 mod sealed;
 
 use std::collections::BTreeMap;
@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 
 pub use sealed::{KeyError, SealError, Sealed};
 
+use self::oauth::Asking;
 use crate::allowed_host::within;
+use crate::app_rules::AppRules;
 use crate::fetch::{Attached, Web};
 use crate::url_rule::{Permitted, Scheme, Target};
 
@@ -114,11 +116,12 @@ impl Credentials {
         web: &Web,
         app: &AppId,
         user: Option<&UserId>,
-        uses: &BTreeMap<String, CredentialUse>,
+        rules: &AppRules,
         permitted: &Permitted,
         freshness: &Freshness,
     ) -> Result<Option<Attached>, WebFailure> {
-        let Some((name, how)) = uses.iter().find(|(_, how)| belongs(how, permitted)) else { return Ok(None) };
+        let used = rules.credentials.iter().find(|(_, how)| belongs(how, permitted));
+        let Some((name, how)) = used else { return Ok(None) };
         let unusable = |detail: String| WebFailure::new(WebError::Credential, detail);
         let Some((owner, credential)) = self.find(app, user, name)? else { return Ok(None) };
         let header = HeaderName::from_bytes(how.header.as_bytes()).map_err(|_| {
@@ -130,7 +133,15 @@ impl Credentials {
                 (value.clone(), [Some(value), bare].into_iter().flatten().collect())
             }
             (Credential::Oauth2(token), CredentialKind::Oauth2) => {
-                let access = self.access(web, &owner, token, freshness).await?;
+                let server = how.server.token_url.as_ref();
+                if server.is_some_and(|url| *url != token.token_url) {
+                    let detail =
+                        format!("the credential {name} is of another server than the manifest names");
+                    return Err(unusable(format!("{detail}; run `secgpt apps authorize {app}`")));
+                }
+                let local = rules.rules.local();
+                let asking = Asking { web, app, local: &local };
+                let access = self.access(asking, &owner, token, freshness).await?;
                 (Secret::new(format!("Bearer {}", access.expose())), vec![access])
             }
             _ => {
@@ -165,7 +176,7 @@ impl Credentials {
     /// A token that is good, renewed if need be.
     async fn access(
         &self,
-        web: &Web,
+        asking: Asking<'_>,
         owner: &Owner,
         token: Oauth2,
         freshness: &Freshness,
@@ -197,7 +208,7 @@ impl Credentials {
         if token.refresh.is_none() {
             return Err(ended("has expired and cannot be renewed"));
         }
-        let renewed = oauth::renew(web, &owner.app, &token).await.map_err(|error| match error {
+        let renewed = oauth::renew(asking, &token).await.map_err(|error| match error {
             oauth::RenewError::Revoked => ended("was revoked or has expired"),
             oauth::RenewError::Failed(failure) => failure,
         })?;

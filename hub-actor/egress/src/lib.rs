@@ -17,6 +17,7 @@ pub mod limit;
 pub mod dial;
 pub mod fetch;
 
+pub mod authorize;
 pub mod credential;
 
 pub mod app_rules;

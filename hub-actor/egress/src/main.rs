@@ -39,12 +39,12 @@ fn main() -> ExitCode {
         }
     }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    if let Some(command) = arguments.command {
-        return command::run(command);
-    }
     // Whoever started this may be killed without a word; then this ends too.
     if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM) {
         tracing::warn!(%error, "this process would outlive its parent");
+    }
+    if let Some(command) = arguments.command {
+        return command::run(command);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -179,7 +179,11 @@ impl Gateway {
                 }
                 // Without a user there are no credentials, which is safe; the log tells why they are missing.
                 Some(_) => tracing::error!("too many spokes are remembered; the hub does not take them back"),
-                None => _ = users.remove(&said.spoke),
+                None => {
+                    users.remove(&said.spoke);
+                    self.0.fetches.end_all(&said.spoke);
+                    self.0.tunnels.end_all(&said.spoke);
+                }
             }
         }
         self.0.bus.respond(&incoming, &SpokeUserSet {}).await;

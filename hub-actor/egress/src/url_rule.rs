@@ -87,8 +87,8 @@ pub enum Refusal {
         /// Which port.
         port: u16,
     },
-    /// No line covers the host.
-    #[error("{0} is not named by the app's manifest (under [network], domains or hosts)")]
+    /// No line covers the host, which is here as `hosts` would name it.
+    #[error("{0} is not named by the app's manifest (under [network], hosts = [\"{0}\"], or its domain)")]
     NotNamed(String),
     /// The host may be reached, but not with this method.
     #[error("the method {0} is not among those of the app's manifest (under [network], methods)")]
@@ -242,7 +242,8 @@ fn named_host(rules: &Rules, name: &str, port: u16, usual: bool) -> Result<Line,
     rules.names(name, port, usual).map_err(|not| match not {
         NotNamed::Port => Refusal::Port { host: name.to_owned(), port },
         NotNamed::Host if rules.is_suffix(name) => Refusal::Suffix(name.to_owned()),
-        NotNamed::Host => Refusal::NotNamed(name.to_owned()),
+        NotNamed::Host if usual => Refusal::NotNamed(name.to_owned()),
+        NotNamed::Host => Refusal::NotNamed(format!("{name}:{port}")),
     })
 }
 

@@ -16,7 +16,7 @@ use figment::{Figment, Source};
 
 use super::raw::{RawConfig, RawSandbox, keys};
 use super::{
-    AppsConfig, BusConfig, Config, MemoryConfig, ModelSettings, PRESETS, PermissionConfig, Provider,
+    AppsConfig, BusConfig, Config, EgressSettings, MemoryConfig, ModelSettings, PRESETS, PermissionConfig, Provider,
 };
 use crate::environment;
 use crate::error::Error;
@@ -171,6 +171,11 @@ fn check(raw: RawConfig, file: Option<PathBuf>) -> Result<Config, Error> {
             server: raw.memory.server.map(existing("memory.server")).transpose()?,
         },
         apps,
+        egress: EgressSettings {
+            suffix_list: raw.egress.suffix_list.map(existing("egress.suffix_list")).transpose()?,
+            tls_ca: raw.egress.tls_ca.map(existing("egress.tls_ca")).transpose()?,
+            key_file: raw.egress.key_file.map(existing("egress.key_file")).transpose()?,
+        },
         permission: PermissionConfig {
             preset,
             policies: raw

@@ -62,6 +62,12 @@ sections! {
         dirs: Vec<RelativePathBuf>,
         enabled: Vec<String>,
     }
+    /// `[egress]`
+    egress: RawEgress {
+        suffix_list: RelativePathBuf,
+        tls_ca: RelativePathBuf,
+        key_file: RelativePathBuf,
+    }
     /// `[permission]`
     permission: RawPermission {
         preset: String,

@@ -207,7 +207,7 @@ impl Parts {
         match name {
             HUB => self.launch(HUB, log, &Role::Hub, self.hub()?).await,
             LLM => self.launch(LLM, log, &Role::LlmGateway, self.llm()).await,
-            EGRESS => self.launch(EGRESS, log, &Role::EgressGateway, self.egress()).await,
+            EGRESS => self.launch(EGRESS, log, &Role::EgressGateway, self.egress()?).await,
             _ => {
                 let host = HostId::parse(LOCAL)?;
                 let config = host_config(&self.config, host.clone(), self.data.clone())?;
@@ -272,14 +272,22 @@ impl Parts {
         }
     }
 
-    fn egress(&self) -> EgressConfig {
-        EgressConfig {
+    fn egress(&self) -> Result<EgressConfig, Error> {
+        let settings = &self.config.egress;
+        let credentials_key = settings.key_file.as_ref().map(|file| {
+            std::fs::read_to_string(file).map(|key| Secret::new(key.trim().to_owned())).map_err(|error| {
+                Error::failed(format!("the key cannot be read from {}", file.display()))
+                    .because(error)
+                    .hint("correct egress.key_file, or leave it out")
+            })
+        });
+        Ok(EgressConfig {
             apps: self.config.apps.dirs.clone(),
             credentials: self.credentials.clone(),
-            credentials_key: None,
-            suffix_list: None,
-            tls_ca: None,
-        }
+            credentials_key: credentials_key.transpose()?,
+            suffix_list: settings.suffix_list.clone(),
+            tls_ca: settings.tls_ca.clone(),
+        })
     }
 
     async fn start_model(&mut self) -> Result<(), Error> {

@@ -132,9 +132,8 @@ impl Gateway {
                     Hop::Other => None,
                     Hop::Own => {
                         let credentials = &self.0.credentials;
-                        let uses = &app.credentials;
                         credentials
-                            .attach(&self.0.web, &said.spoke.app, user, uses, &permitted, freshness)
+                            .attach(&self.0.web, &said.spoke.app, user, app, &permitted, freshness)
                             .await?
                     }
                 };

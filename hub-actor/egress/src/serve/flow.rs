@@ -99,6 +99,13 @@ impl Conversations {
         self.with(spoke, id, |entry| entry.stop(WebError::Stopped));
     }
 
+    /// The spoke is no more, or has nothing here yet.
+    pub(super) fn end_all(&self, spoke: &SpokeAddr) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = table.iter_mut().filter(|((other, _), _)| other == spoke);
+        own.for_each(|(_, entry)| entry.stop(WebError::Stopped));
+    }
+
     /// The spoke sends bytes. A gap, or more than the window holds, ends the conversation.
     pub(super) fn data(&self, spoke: &SpokeAddr, id: &WorkId, seq: u32, bytes: Bytes) {
         self.with(spoke, id, |entry| {

@@ -1,0 +1,160 @@
+//! An authorization server for the tests: the endpoints of RFC 6749, 7636 and 8628, over TLS, as strict as a real one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use data_encoding::BASE64URL_NOPAD;
+use ring::digest::{SHA256, digest};
+
+use crate::server::{Act, Authority, Seen, Server, answer, ok, redirect};
+
+/// Who may ask.
+pub const CLIENT: &str = "secgpt-test";
+/// The password of that client.
+pub const SECRET: &str = "planted-client-secret";
+/// Every access token begins so.
+pub const ACCESS: &str = "planted-access-token";
+/// Every refresh token begins so.
+pub const REFRESH: &str = "planted-refresh-token";
+
+/// What the server does out of the ordinary.
+#[derive(Default)]
+pub struct Manner {
+    /// The person says no.
+    pub denies: bool,
+    /// The browser comes back with another state than it went with.
+    pub other_state: bool,
+    /// Said to a device that asks, one after the other, before the token.
+    pub words: Vec<&'static str>,
+    /// The body of a good answer with a token, instead of its own; with this status.
+    pub token_answer: Option<(&'static str, &'static str)>,
+    /// The body of a good answer with a device code, instead of its own.
+    pub device_answer: Option<String>,
+    /// Answers a question for a token with a redirect.
+    pub redirects: bool,
+    /// Refresh tokens that are taken no more.
+    pub revoked: HashSet<String>,
+    /// Codes given out, with the questions they are answers to.
+    pub codes: HashMap<String, HashMap<String, String>>,
+    /// Tokens given out.
+    pub given: u32,
+}
+
+pub struct AuthorizationServer {
+    pub server: Server,
+    pub manner: Arc<Mutex<Manner>>,
+}
+
+impl AuthorizationServer {
+    pub async fn new(authority: &Authority, manner: Manner) -> Self {
+        let manner = Arc::new(Mutex::new(manner));
+        let own = Arc::clone(&manner);
+        let server =
+            Server::tls(authority, &["127.0.0.1"], move |seen| own.lock().unwrap().answer(seen)).await;
+        Self { server, manner }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.server.address)
+    }
+
+    /// How often a path was asked for.
+    pub fn asked(&self, path: &str) -> usize {
+        let seen = self.server.seen.lock().unwrap();
+        seen.iter().filter(|seen| seen.path().split('?').next() == Some(path)).count()
+    }
+}
+
+fn fields(text: &str) -> HashMap<String, String> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+fn refuse(word: &str) -> Vec<Act> {
+    answer(
+        "400 Bad Request",
+        &[("Content-Type", "application/json")],
+        &format!(r#"{{"error":"{word}","error_description":"<b>call 555-1234</b>"}}"#),
+    )
+}
+
+impl Manner {
+    fn answer(&mut self, seen: &Seen) -> Vec<Act> {
+        let (path, query) = seen.path().split_once('?').unwrap_or((seen.path(), ""));
+        let form = fields(&String::from_utf8_lossy(&seen.body));
+        match (seen.line.split(' ').next(), path) {
+            (Some("GET"), "/authorize") => self.authorize(fields(query)),
+            (Some("POST"), "/device") => self.device(&form),
+            (Some("POST"), "/token") => self.token(&form),
+            _ => answer("404 Not Found", &[], ""),
+        }
+    }
+
+    fn authorize(&mut self, asked: HashMap<String, String>) -> Vec<Act> {
+        let is = |name: &str, value: &str| asked.get(name).is_some_and(|given| given == value);
+        if !is("client_id", CLIENT) || !is("response_type", "code") || !is("code_challenge_method", "S256") {
+            return answer("400 Bad Request", &[], "not a request for a code with PKCE");
+        }
+        let state = if self.other_state { "another" } else { &asked["state"] };
+        let mut to = url::Url::parse(&asked["redirect_uri"]).unwrap();
+        assert_eq!(to.host_str(), Some("127.0.0.1"));
+        let (name, value) = if self.denies { ("error", "access_denied") } else { ("code", "code-1") };
+        to.query_pairs_mut().append_pair(name, value).append_pair("state", state);
+        self.codes.insert("code-1".into(), asked);
+        redirect(302, to.as_str())
+    }
+
+    fn device(&mut self, form: &HashMap<String, String>) -> Vec<Act> {
+        match (&self.device_answer, form.get("client_id").map(String::as_str)) {
+            (Some(text), _) => ok(text),
+            (None, Some(CLIENT)) => ok(
+                r#"{"device_code":"planted-device-code","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device",
+                    "verification_uri_complete":"https://example.com/device?user_code=WDJB-MJHT","expires_in":900,"interval":1}"#,
+            ),
+            _ => refuse("invalid_client"),
+        }
+    }
+
+    fn token(&mut self, form: &HashMap<String, String>) -> Vec<Act> {
+        let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+        if self.redirects {
+            return redirect(307, "/elsewhere");
+        }
+        if field("client_id") != CLIENT || form.get("client_secret").is_some_and(|secret| secret != SECRET) {
+            return refuse("invalid_client");
+        }
+        match field("grant_type") {
+            "authorization_code" => {
+                // A code is good once, for whoever has the verifier.
+                let Some(asked) = self.codes.remove(field("code")) else { return refuse("invalid_grant") };
+                let proof =
+                    BASE64URL_NOPAD.encode(digest(&SHA256, field("code_verifier").as_bytes()).as_ref());
+                if proof != asked["code_challenge"] || field("redirect_uri") != asked["redirect_uri"] {
+                    return refuse("invalid_grant");
+                }
+            }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                if field("device_code") != "planted-device-code" {
+                    return refuse("invalid_grant");
+                }
+                if !self.words.is_empty() {
+                    return refuse(self.words.remove(0));
+                }
+            }
+            "refresh_token" => {
+                let token = field("refresh_token");
+                if !token.starts_with(REFRESH) || self.revoked.contains(token) {
+                    return refuse("invalid_grant");
+                }
+            }
+            _ => return refuse("unsupported_grant_type"),
+        }
+        self.given += 1;
+        let given = self.given;
+        match self.token_answer {
+            Some((status, text)) => answer(status, &[("Content-Type", "application/json")], text),
+            None => ok(&format!(
+                r#"{{"access_token":"{ACCESS}-{given}","token_type":"bearer","expires_in":3600,"refresh_token":"{REFRESH}-{given}","scope":"read"}}"#
+            )),
+        }
+    }
+}
