@@ -60,7 +60,7 @@ pub async fn run(
     };
     make_private(&data)?;
     let (manifests, _) =
-        manifest::load_all(&config.apps.dirs, config.apps.enabled.as_deref(), &config.limits);
+        manifest::load_all(&config.apps.present(), config.apps.enabled.as_deref(), &config.limits);
     let prompt = read(&config.prompts_dir().join("baseline.md"))?;
     let mut apps = Apps::new(manifests, data);
     let mut talk = Talk::new(&base_url, &choice, config.model.timeout, &prompt, &apps)?;

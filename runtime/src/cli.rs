@@ -3,15 +3,19 @@
 //! Answers: what was asked for?
 //! Never: does anything; that is the commands' part.
 
+mod apps;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bus::id::{AppId, SessionId, UserId};
+use bus::id::{AppId, FunctionName, Functionality, SessionId, UserId};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::config::Sources;
 use crate::consent::Consent;
 use crate::show::paint::When;
+
+pub use apps::{Add, Pin, Remove};
 
 /// Runs LLM apps that do not trust each other, each in a cell of its own.
 #[derive(Debug, Parser)]
@@ -61,7 +65,9 @@ SECGPT_<SECTION>_<KEY>, then from --set SECTION.KEY=VALUE. All of them, with wha
                 api_key_env (\"OPENAI_API_KEY\"), embeddings_model, timeout (\"120s\")
   [memory]      url (none: the bundled redis-server), ttl (\"30d\"),
                 summary_token_limit (300), server (a redis-server to use)
-  [apps]        dirs (data/apps), enabled (all found)
+  [apps]        dirs (data/apps; those that were added are always found), enabled (all found)
+  [egress]      suffix_list, tls_ca, key_file (none: those that are shipped, the machine's,
+                and one of its own)
   [permission]  preset (strict | balanced | locked; balanced), policies,
                 prompt_timeout (\"120s\")
   [sandbox]     memory_mb (512), cpu_s (60), file_mb (64), data_mb (256), processes (64),
@@ -226,11 +232,105 @@ pub struct Tap {
 pub enum Apps {
     /// List them
     List,
+    /// Say which app does it, where several can
+    #[command(subcommand)]
+    Default(Defaults),
+    /// Let one use an account: its requests carry a key or a token that it never sees
+    Authorize(Authorize),
     /// Show one: what it can do, what it may use, what it says about itself
     Show {
         /// Which
         app: AppId,
     },
+    /// Install one that somebody else wrote
+    Add(Add),
+    /// Agree to one as it is now, after seeing what has changed
+    Pin(Pin),
+    /// Take one that was added away again
+    Remove(Remove),
+}
+
+/// `apps default`
+#[derive(Clone, Debug, Subcommand)]
+#[command(after_help = "\
+Where several apps can do the very same and a query names none of them, the hub asks which one, once in a
+conversation. A default answers for good.
+
+Example:
+  secgpt apps default set metro_hail.estimate_fare")]
+pub enum Defaults {
+    /// List them
+    List {
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+    /// From now on this app does it, where several can and a query names none
+    Set {
+        /// Which functionality of which app
+        #[arg(value_name = "APP.NAME", value_parser = Functionality::parse)]
+        functionality: Functionality,
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+    /// Be asked again
+    Clear {
+        /// The functionality's name within an app, as listed
+        name: FunctionName,
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
+}
+
+/// `apps authorize`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+An API key is typed (and not shown), or read from standard input or a variable. For an account at an OAuth 2
+service a browser is opened; with --device you type a code in any browser. Keys and tokens go to the egress
+gateway, which seals them, renews them and adds them to the app's requests to the hosts that its manifest names.
+
+Examples:
+  secgpt apps authorize gmail
+  secgpt apps authorize gmail --device
+  secgpt apps authorize weather --from-env WEATHER_KEY
+  secgpt apps authorize --list
+  secgpt apps authorize weather --remove")]
+pub struct Authorize {
+    /// Which app
+    #[arg(required_unless_present = "list")]
+    pub app: Option<AppId>,
+    /// Which of its credentials
+    #[arg(long, value_name = "NAME", help = "Which of its credentials [default: the only one]")]
+    pub credential: Option<String>,
+    /// Whose account
+    #[arg(long, value_name = "U", help = "Whose account [default: your login name]")]
+    pub user: Option<UserId>,
+    /// For all users of this installation
+    #[arg(long, conflicts_with = "user")]
+    pub everyone: bool,
+    /// With a code that you type in any browser
+    #[arg(long, conflicts_with = "no_browser")]
+    pub device: bool,
+    /// Print the address, and open no browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Take the key (or, for OAuth 2, the client's secret) from this variable
+    #[arg(long, value_name = "VAR")]
+    pub from_env: Option<String>,
+    /// The OAuth 2 client that asks, where the manifest names none
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// That client has a secret; ask for it
+    #[arg(long)]
+    pub client_secret: bool,
+    /// List what was given, without the keys and tokens
+    #[arg(long, conflicts_with = "remove")]
+    pub list: bool,
+    /// Forget it
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// `grants`

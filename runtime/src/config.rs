@@ -108,7 +108,7 @@ pub struct MemoryConfig {
 /// The apps.
 #[derive(Clone, Debug)]
 pub struct AppsConfig {
-    /// Folders that hold apps.
+    /// Folders that hold apps; the last is the one of those that were added.
     pub dirs: Vec<PathBuf>,
     /// Which of them; none for all found.
     pub enabled: Option<Vec<AppId>>,
@@ -159,6 +159,12 @@ impl Config {
     #[must_use]
     pub fn prompts_dir(&self) -> PathBuf {
         self.data_dir.join("prompts")
+    }
+
+    /// The folder of the presets; a data folder without one means those that were shipped.
+    #[must_use]
+    pub fn presets_dir(&self) -> Option<PathBuf> {
+        Some(self.data_dir.join("policies")).filter(|dir| dir.is_dir())
     }
 
     /// The folder of the scripted model's rules.

@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod error;
+pub mod install;
 
 pub mod config;
 pub mod model;

@@ -4,7 +4,7 @@
 //! Never: starts an app whose folder differs from the pinned one; shows one user's data to another's spoke.
 //! Carries: I-17. The pin covers the app's folder, not a program that its command names outside of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -94,36 +94,51 @@ impl Folders {
         spawn: &Spawn,
     ) -> Result<Option<AppSpec>, SpawnFailure> {
         let profile = &spawn.profile;
-        let Kind::Stdio { command, env } = &profile.kind else { return Ok(None) };
+        if !matches!(profile.kind, Kind::Stdio { .. }) {
+            return Ok(None);
+        }
         let app_dir = self.pinned(config, spawn)?;
         let app_dir = app_dir
             .canonicalize()
             .map_err(|error| not_here(format!("the folder of {} cannot be read: {error}", profile.app)))?;
         let data_dir = data_dir(config, &spawn.user, &profile.app)?;
-        let mut command = command.clone();
-        let mut read: Vec<PathBuf> = profile.read.iter().map(PathBuf::from).collect();
-        if let Some(program) = command.first_mut()
-            && let Some(ours) = beside_us(program)
-        {
-            *program = ours.to_string_lossy().into_owned();
-            read.push(ours);
-        }
-        let mut variables: Vec<(String, String)> =
-            vec![("APP_DIR".into(), "/app".into()), ("APP_DATA".into(), "/data".into())];
-        let more = config.env.iter().chain(env);
-        variables.extend(more.map(|(name, value)| (name.clone(), value.clone())));
-        Ok(Some(AppSpec {
-            command,
-            app_dir,
-            data_dir,
-            read,
-            env: variables,
-            limits: limits(profile),
-            id: jail::identity::UnprivilegedId::default(),
-            control_fd: None,
-            parent: None,
-        }))
+        Ok(spec(profile, app_dir, data_dir, &config.env))
     }
+}
+
+/// What the jail is told of a program in this folder; nothing for an app that is none.
+pub(crate) fn spec(
+    profile: &Profile,
+    app_dir: PathBuf,
+    data_dir: PathBuf,
+    ours: &BTreeMap<String, String>,
+) -> Option<AppSpec> {
+    let Kind::Stdio { command, env } = &profile.kind else { return None };
+    let mut command = command.clone();
+    let mut read: Vec<PathBuf> = profile.read.iter().map(PathBuf::from).collect();
+    if let Some(program) = command.first_mut()
+        && let Some(ours) = beside_us(program)
+    {
+        *program = ours.to_string_lossy().into_owned();
+        read.push(ours);
+    }
+    let mut variables: Vec<(String, String)> =
+        vec![("APP_DIR".into(), "/app".into()), ("APP_DATA".into(), "/data".into())];
+    let more = ours.iter().chain(env);
+    variables.extend(more.map(|(name, value)| (name.clone(), value.clone())));
+    Some(AppSpec {
+        command,
+        app_dir,
+        data_dir,
+        read,
+        env: variables,
+        limits: limits(profile),
+        proxy: profile.network,
+        id: jail::identity::UnprivilegedId::default(),
+        control_fd: None,
+        door_fd: None,
+        parent: None,
+    })
 }
 
 /// The limits of the manifest, as the jail takes them.

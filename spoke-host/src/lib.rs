@@ -17,4 +17,5 @@ mod placement;
 mod lines;
 mod log;
 
+pub mod describe;
 pub mod probe;

@@ -12,13 +12,21 @@ fn main() -> ExitCode {
     match (arguments.next().as_deref(), arguments.next()) {
         (None, None) => serve(),
         (Some("probe"), None) => probe(),
-        _ => {
-            eprintln!(
-                "usage: spoke-host        (started by secgpt)\n       spoke-host probe  (what this machine can enforce)"
-            );
-            ExitCode::from(2)
-        }
+        (Some("describe"), Some(parent)) => match parent.parse() {
+            Ok(parent) => spoke_host::describe::run(parent),
+            Err(_) => usage(),
+        },
+        _ => usage(),
     }
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usage: spoke-host                   (started by secgpt)\n       \
+                spoke-host probe             (what this machine can enforce)\n       \
+                spoke-host describe PARENT   (what an app offers; started by secgpt)"
+    );
+    ExitCode::from(2)
 }
 
 fn serve() -> ExitCode {

@@ -137,11 +137,16 @@ fn check(raw: RawConfig, file: Option<PathBuf>) -> Result<Config, Error> {
             })?
             .join("secgpt"),
     };
+    let mut dirs = match raw.apps.dirs {
+        Some(dirs) => dirs.into_iter().map(existing("apps.dirs")).collect::<Result<_, _>>()?,
+        None => vec![data_dir.join("apps")],
+    };
+    // Those that were added are found wherever the others are.
+    let added = state_dir.join(crate::install::staging::APPS);
+    dirs.retain(|dir: &PathBuf| *dir != added);
+    dirs.push(added);
     let apps = AppsConfig {
-        dirs: match raw.apps.dirs {
-            Some(dirs) => dirs.into_iter().map(existing("apps.dirs")).collect::<Result<_, _>>()?,
-            None => vec![data_dir.join("apps")],
-        },
+        dirs,
         enabled: raw
             .apps
             .enabled

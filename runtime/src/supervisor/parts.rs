@@ -90,6 +90,8 @@ impl Parts {
         };
         let address =
             Address { url: config.bus.url.clone().unwrap_or_default(), tls_ca: config.bus.tls_ca.clone() };
+        // So that apps that are added later have a place that is known from the start.
+        state.folder(crate::install::staging::APPS)?;
         let (refused, refusals) = mpsc::channel(REFUSALS);
         Ok(Self {
             signer: realm.signer()?,
@@ -250,6 +252,7 @@ impl Parts {
             enabled: config.apps.enabled.clone(),
             prompts: config.prompts_dir(),
             preset: config.permission.preset.clone(),
+            presets: config.presets_dir(),
             policies: config.permission.policies.clone(),
             prompt_timeout_ms: millis(config.permission.prompt_timeout),
             memory_url,

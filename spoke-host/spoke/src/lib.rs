@@ -4,6 +4,7 @@
 //! Never: opens, connects or starts anything once it is confined; decides what is permitted.
 //! Carries: I-10, I-11, I-16.
 
+pub mod describe;
 pub mod start;
 
 pub mod operator;
@@ -15,6 +16,7 @@ mod delegate;
 mod isc;
 mod job;
 mod model;
+mod proxy;
 mod schema;
 mod web;
 

@@ -12,6 +12,10 @@ fn main() -> ExitCode {
             Ok(host) => spoke::start::run(host),
             Err(_) => usage(),
         },
+        (Some("describe"), Some(host)) => match host.parse() {
+            Ok(host) => spoke::describe::run(host),
+            Err(_) => usage(),
+        },
         (Some("app"), Some(spec)) => match serde_json::from_str(&spec) {
             Ok(spec) => jail::app::run(spec),
             Err(_) => usage(),

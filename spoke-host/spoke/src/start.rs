@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bus::client::{Address, Bus, BusError, WhenLost};
 use bus::identity::OwnKey;
+use bus::launch::describe::Described;
 use bus::launch::spoke::{Assignment, SpokeSaid};
 use bus::limits::MAX_PAYLOAD;
 use bus::subject::inbox;
@@ -26,7 +27,7 @@ use crate::app::Child;
 use crate::operator;
 
 /// The longest first line, bytes: a command, some paths, some variables.
-const MAX_ASSIGNMENT: usize = 128 << 10;
+pub(crate) const MAX_ASSIGNMENT: usize = 128 << 10;
 
 /// The longest statement, bytes. Ours are under 2 KiB.
 const MAX_JWT: usize = 16 << 10;
@@ -49,8 +50,9 @@ impl Failed {
         Self::new(format!("the host's pipe broke: {error}"), None)
     }
 
-    fn words(error: serde_json::Error) -> Self {
-        Self::new(format!("the host's words are not understood: {error}"), None)
+    /// As a process that only asks an app tells it.
+    pub(crate) fn described(self) -> Described {
+        Described::Failed { detail: self.detail, hint: self.hint }
     }
 }
 
@@ -93,7 +95,7 @@ fn live(host: u32) -> Result<(), Failed> {
 
     let mut host = std::io::stdin().lock();
     let assignment: Assignment<AppSpec> =
-        serde_json::from_slice(&line(&mut host, MAX_ASSIGNMENT)?).map_err(Failed::words)?;
+        serde_json::from_slice(&line(&mut host, MAX_ASSIGNMENT)?).map_err(words)?;
     let profile = line(&mut host, MAX_PAYLOAD)?;
     let jwt = String::from_utf8(line(&mut host, MAX_JWT)?)
         .map_err(|_| Failed::new("the signed statement is not text", None))?;
@@ -128,9 +130,13 @@ fn live(host: u32) -> Result<(), Failed> {
         jail::confine::spoke(&limits)?;
 
         // From here on the process can do nothing but talk; now strangers may be listened to.
-        let profile = serde_json::from_slice(&profile).map_err(Failed::words)?;
+        let profile = serde_json::from_slice(&profile).map_err(words)?;
         operator::run(operator::Place { bus, addr, profile, child, host }).await
     })
+}
+
+pub(crate) fn words(error: serde_json::Error) -> Failed {
+    Failed::new(format!("the host's words are not understood: {error}"), None)
 }
 
 /// The pipe from the host, to notice its end.
@@ -153,7 +159,7 @@ async fn one_thread() -> Result<(), Failed> {
 }
 
 /// A line of the host, without its end.
-fn line(from: &mut impl BufRead, max: usize) -> Result<Vec<u8>, Failed> {
+pub(crate) fn line(from: &mut impl BufRead, max: usize) -> Result<Vec<u8>, Failed> {
     let mut line = Vec::new();
     let most = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     from.take(most).read_until(b'\n', &mut line).map_err(Failed::pipe)?;

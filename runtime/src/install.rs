@@ -1,0 +1,19 @@
+//! Apps of strangers, from a registry, a command line or a description to a folder that a person has agreed to.
+//!
+//! Answers: what has to be fetched, what does the app offer, and what is proposed about it?
+//! Never: runs a line of the app outside of its jail; leaves half an app behind.
+//! Carries: I-06, I-17.
+//!
+//! In this order: a staging folder (`staging.rs`), the files (`pypi.rs`, `npm.rs`), a start in the jail to be asked what it
+//! offers (`offer.rs`), a manifest that denies what nobody has said (`propose.rs`), and the move to its place.
+
+pub mod difference;
+pub mod npm;
+pub mod offer;
+pub mod program;
+pub mod propose;
+pub mod pypi;
+pub mod source;
+pub mod staging;
+
+mod tool;

@@ -1,0 +1,150 @@
+//! An app that nobody trusts yet is started in its jail, and asked what it offers.
+//!
+//! Answers: what does this program offer, every layer being in force while it says so?
+//! Never: comes on the bus; gives the app a user's data or a way out; hands on a word of an app that was not confined.
+//! Carries: I-11, I-12.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use bus::launch::describe::{Described, Request};
+use bus::limits::MAX_PAYLOAD;
+use bus::message::host::SpawnFailure;
+use jail::report::Namespaces;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use crate::lines::Lines;
+use crate::spawn::failure;
+use crate::{folder, probe, vouch};
+
+/// The longest line of the spoke, bytes. What a server offers can be long; what is longer is no offer.
+const MAX_OFFER: usize = 8 << 20;
+
+/// How long the whole may take: a jail, a slow interpreter, a minute for its answers.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Reads a [`Request`] from standard input and prints what came of it as one line. `parent` is the process to end with.
+pub fn run(parent: u32) -> ExitCode {
+    let said = match live(parent) {
+        Ok(said) => said,
+        Err(SpawnFailure { detail, hint, .. }) => Described::Failed { detail, hint },
+    };
+    match serde_json::to_string(&said) {
+        Ok(line) => println!("{line}"),
+        Err(error) => eprintln!("{error}"),
+    }
+    if matches!(said, Described::Offer(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn live(parent: u32) -> Result<Described, SpawnFailure> {
+    jail::prepare(Some(parent), &[]).map_err(of_jail)?;
+    let missing = probe::missing();
+    if !missing.is_empty() {
+        return Err(SpawnFailure {
+            detail: format!("this machine cannot confine an app: {}", missing.join("; ")),
+            hint: Some("`secgpt doctor` says what this machine can enforce, and what to do".to_owned()),
+            elsewhere: false,
+        });
+    }
+    let mut text = Vec::new();
+    let most = u64::try_from(MAX_PAYLOAD).unwrap_or(u64::MAX);
+    let wrong = |what: String| failure(format!("the request is not understood: {what}"));
+    std::io::stdin().take(most).read_to_end(&mut text).map_err(|error| wrong(error.to_string()))?;
+    let request: Request = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let own = Namespaces::own().map_err(of_jail)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure(format!("no event loop: {error}")))?;
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, describe(&request, &own)).await.unwrap_or_else(|_| {
+            Err(failure(format!("the app did not answer within {} s", PATIENCE.as_secs())))
+        })
+    })
+}
+
+async fn describe(request: &Request, own: &Namespaces) -> Result<Described, SpawnFailure> {
+    let begun = Instant::now();
+    jail::app::own_data_dir(&request.data).map_err(of_jail)?;
+    let folder = |path: &Path| {
+        path.canonicalize().map_err(|error| failure(format!("{} cannot be used: {error}", path.display())))
+    };
+    let spec =
+        folder::spec(&request.profile, folder(&request.dir)?, folder(&request.data)?, &BTreeMap::new())
+            .ok_or_else(|| failure("only a program can be asked what it offers".to_owned()))?;
+    let mut line = serde_json::to_vec(&(&request.profile.app, &spec))
+        .map_err(|error| failure(format!("the app cannot be described to its jail: {error}")))?;
+    line.push(b'\n');
+    let (mut child, mut said, stderr) = start(&request.spoke)?;
+    let pid = child.id().ok_or_else(|| failure("the spoke ended at once".to_owned()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If it has ended, its own words say why.
+        let _ = stdin.write_all(&line).await;
+        // Kept open: its end would be the end of the host.
+        child.stdin = Some(stdin);
+    }
+    match next(&mut said, stderr).await? {
+        (Described::Ready, stderr) => {
+            vouch::for_spoke(pid, true, own, begun)?;
+            Ok(next(&mut said, stderr).await?.0)
+        }
+        (other, _) => Ok(other),
+    }
+}
+
+type Errors = Option<ChildStderr>;
+
+fn start(program: &Path) -> Result<(Child, Lines<ChildStdout>, Errors), SpawnFailure> {
+    let mut child = Command::new(program)
+        .arg("describe")
+        .arg(std::process::id().to_string())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failure(format!("{} could not be started: {error}", program.display())))?;
+    let stderr = child.stderr.take();
+    match child.stdout.take() {
+        Some(stdout) => Ok((child, Lines::new(stdout, MAX_OFFER), stderr)),
+        None => Err(failure("the spoke has no pipes".to_owned())),
+    }
+}
+
+/// The spoke's next word, or why there is none.
+async fn next(said: &mut Lines<ChildStdout>, stderr: Errors) -> Result<(Described, Errors), SpawnFailure> {
+    match said.next().await {
+        Some(line) => match serde_json::from_slice(&line) {
+            Ok(said) => Ok((said, stderr)),
+            Err(_) if MAX_OFFER <= line.len() => {
+                Err(failure(format!("the app offers more than {} MiB of descriptions", MAX_OFFER >> 20)))
+            }
+            Err(_) => Err(failure("the spoke said what is not understood".to_owned())),
+        },
+        None => {
+            let mut lines = stderr.map(|stderr| Lines::new(stderr, 1000));
+            let mut last = String::new();
+            while let Some(line) = match &mut lines {
+                Some(lines) => lines.next().await,
+                None => None,
+            } {
+                last = String::from_utf8_lossy(&line).into_owned();
+            }
+            Err(SpawnFailure {
+                detail: "the spoke ended before it had asked the app".to_owned(),
+                hint: (!last.is_empty()).then(|| format!("its last words: {last}")),
+                elsewhere: false,
+            })
+        }
+    }
+}
+
+fn of_jail(error: jail::Error) -> SpawnFailure {
+    SpawnFailure { detail: error.line(), hint: error.hint().map(str::to_owned), elsewhere: false }
+}
