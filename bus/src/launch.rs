@@ -79,6 +79,9 @@ pub struct HubConfig {
     pub prompts: PathBuf,
     /// The preset: `strict`, `balanced`, …
     pub preset: String,
+    /// The folder that holds the presets; without it they are as shipped.
+    #[serde(default)]
+    pub presets: Option<PathBuf>,
     /// More policy files.
     pub policies: Vec<PathBuf>,
     /// How long a person has to answer, milliseconds.

@@ -9,18 +9,20 @@ use system_tests::bundle::workspace;
 use crate::tree::none;
 
 /// Our crates, and which of ours each may use.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 12] = [
     ("bus", &[]),
     ("jail", &[]),
     ("example-apps", &[]),
     ("manifest", &["bus"]),
+    ("policy", &["bus"]),
     ("spoke", &["bus", "jail"]),
     ("spoke-host", &["bus", "jail", "manifest"]),
     ("llm-gateway", &["bus"]),
     ("egress-gateway", &["bus", "manifest"]),
-    ("hub-actor", &["bus", "manifest"]),
-    // Starts the others as processes; uses jail only to say what the kernel offers (`doctor`).
-    ("runtime", &["bus", "jail", "manifest"]),
+    ("hub-actor", &["bus", "manifest", "policy"]),
+    // Starts the others as processes; uses jail only to say what the kernel offers (`doctor`), and policy to check and
+    // explain rules with no hub at work.
+    ("runtime", &["bus", "jail", "manifest", "policy"]),
     // All of them, as whoever tests them needs.
     (
         "system-tests",
@@ -28,6 +30,7 @@ const OURS: [(&str, &[&str]); 11] = [
             "bus",
             "jail",
             "manifest",
+            "policy",
             "hub-actor",
             "runtime",
             "spoke-host",
@@ -40,7 +43,7 @@ const OURS: [(&str, &[&str]); 11] = [
 ];
 
 /// What may not be linked into a program, not even by way of others, with the reason.
-const NEVER: [(&str, &[&str], &str); 9] = [
+const NEVER: [(&str, &[&str], &str); 10] = [
     (
         "spoke",
         &["reqwest", "hyper", "redis", "async-openai", "actix"],
@@ -59,6 +62,7 @@ const NEVER: [(&str, &[&str], &str); 9] = [
     ("jail", &["tokio", "async-nats", "reqwest", "hyper", "redis"], "confinement has the shortest list"),
     ("bus", &["reqwest", "hyper", "redis", "actix"], "all processes carry it"),
     ("manifest", &["reqwest", "hyper", "redis"], "it reads files"),
+    ("policy", &["reqwest", "hyper", "redis", "actix"], "it decides by values alone"),
     ("llm-gateway", &["redis", "actix", "rmcp"], "it has the model's server and the bus"),
     ("egress-gateway", &["redis", "actix", "rmcp", "async-openai"], "it has the web and the bus"),
     ("example-apps", &["async-nats", "reqwest", "redis", "async-openai"], "they are as any stranger's app"),
