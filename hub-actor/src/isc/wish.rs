@@ -52,7 +52,10 @@ async fn granted(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, wish: Wish) 
     };
     let question = asking::of_wish(&parts.catalogue, &caller.inquiry, caller, functionality, &wish);
     if !may {
-        let why = format!("{} may not ask for that; `[mcp] {line} = true` in its manifest would let it.", spoke.app);
+        let why = format!(
+            "{} may not ask for that; `[mcp] {line} = true` in its manifest would let it.",
+            spoke.app
+        );
         return denied(parts, spoke, caller, &question, &why).await;
     }
     let asking = Asking {

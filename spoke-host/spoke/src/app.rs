@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::job::{Job, cut};
 use crate::start::Failed;
+use crate::web::Web;
 use stderr::LastWords;
 
 /// How long the jail and the app's first instruction may take: a program on a cold disk.
@@ -161,9 +162,18 @@ impl App {
         let undertaker = Undertaker(tell, app.clone());
         let (last_words, says) = stderr::forward(child.stderr, log);
         let frames = frames::Frames::new(child.stdout, child.stdin, undertaker.clone()).logging(says.clone());
-        tokio::spawn(mcp::greet(frames, profile.clone(), says, undertaker.clone()));
+        tokio::spawn(mcp::over_pipes(frames, profile.clone(), says, undertaker.clone()));
         tokio::spawn(watch_over(control, life.clone(), undertaker.clone(), last_words, child._launcher));
         Ok(Self { life, undertaker })
+    }
+
+    /// An app whose server is on the web. There is nothing to wait for: it is greeted on the side.
+    pub(crate) fn remote(url: String, profile: &Profile, web: Web, log: stderr::Log) -> Self {
+        let (tell, life) = watch::channel(Life::Starting);
+        let undertaker = Undertaker(tell, profile.app.clone());
+        let says = stderr::elsewhere(log);
+        tokio::spawn(mcp::over_the_web(web, url, profile.clone(), says, undertaker.clone()));
+        Self { life, undertaker }
     }
 
     /// Calls a functionality of the app.

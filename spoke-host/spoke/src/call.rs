@@ -21,7 +21,7 @@ pub(crate) async fn run(job: &Job, name: &FunctionName, args: Value) -> Result<V
     })?;
     spoke.schemas.request(function, &args)?;
     let value = match &spoke.profile.kind {
-        Kind::Stdio { .. } => match &spoke.app {
+        Kind::Stdio { .. } | Kind::Remote { .. } => match &spoke.app {
             Some(app) => app.call(job, function, args).await?,
             None => return Err(Failure::new(FailureCode::AppExited, "the app does not run")),
         },
@@ -33,10 +33,6 @@ pub(crate) async fn run(job: &Job, name: &FunctionName, args: Value) -> Result<V
                 return Err(Failure::new(FailureCode::Unknown, words));
             }
         },
-        Kind::Remote { .. } => {
-            let words = format!("{} is an app of the web, and this spoke has no way out", spoke.profile.app);
-            return Err(Failure::new(FailureCode::App, words));
-        }
         Kind::Empty => {
             return Err(Failure::new(FailureCode::Unknown, "an empty spoke has no functionalities"));
         }

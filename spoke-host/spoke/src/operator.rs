@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bus::client::Bus;
 use bus::id::{SpokeAddr, WorkId};
 use bus::launch::spoke::SpokeSaid;
-use bus::message::profile::Profile;
+use bus::message::profile::{Kind, Profile};
 use bus::message::task::{Cancel, Done, Failure, FailureCode, Ready, Task, Work};
 use bus::subject::{Leaf, Op, Service, Subject};
 use serde_json::Value;
@@ -55,12 +55,18 @@ pub(crate) async fn run(place: Place) -> Result<(), Failed> {
     let mut tasks = bus.subscribe(&here(Leaf::Task)).await?;
     let mut cancels = bus.subscribe(&here(Leaf::Cancel)).await?;
     let says = |service, op| Subject::SpokeOut { spoke: addr.clone(), service, op };
-    let app = match child {
-        Some(child) => {
-            let log = Log { bus: bus.clone(), subject: says(Service::Log, Op::LINE) };
-            Some(App::begin(child, &profile, log).await?)
+    let web = Web::new(bus.clone(), addr.clone());
+    let log = || Log { bus: bus.clone(), subject: says(Service::Log, Op::LINE) };
+    let app = match (child, &profile.kind) {
+        (Some(mut child), _) => {
+            if let Some(door) = child.door() {
+                let proxy = Proxy { bus: bus.clone(), addr: addr.clone(), web: web.clone() };
+                tokio::spawn(proxy.serve(door));
+            }
+            Some(App::begin(child, &profile, log()).await?)
         }
-        None => None,
+        (None, Kind::Remote { url }) => Some(App::remote(url.clone(), &profile, web.clone(), log())),
+        (None, _) => None,
     };
     bus.publish(&says(Service::Result, Op::READY), &Ready {}, None).await?;
     say(&SpokeSaid::Ready).map_err(|error| Failed::new(error.to_string(), None))?;

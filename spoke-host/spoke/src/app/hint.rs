@@ -21,8 +21,23 @@ const READ_ONLY: [&str; 2] = ["read-only file system", "erofs"];
 
 /// Where the jail has what it has: its own folders, the system's programs, and what no manifest can name.
 const NOT_MISSING: [&str; 17] = [
-    "/app", "/bin", "/data", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/proc", "/run", "/sbin",
-    "/sys", "/tmp", "/usr", "/var/run", "/etc/resolv.conf",
+    "/app",
+    "/bin",
+    "/data",
+    "/dev",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var/run",
+    "/etc/resolv.conf",
 ];
 
 /// Longest path that is proposed, bytes.
@@ -38,9 +53,7 @@ pub(super) fn of(app: &AppId, words: &str) -> Option<String> {
         return None;
     }
     let path = paths(words).find(|path| !NOT_MISSING.iter().any(|place| is_within(path, place)))?;
-    Some(format!(
-        "if {app} is to read it, name it in its manifest: `[filesystem] read = [\"{path}\"]`"
-    ))
+    Some(format!("if {app} is to read it, name it in its manifest: `[filesystem] read = [\"{path}\"]`"))
 }
 
 fn is_within(path: &str, place: &str) -> bool {
@@ -50,10 +63,9 @@ fn is_within(path: &str, place: &str) -> bool {
 /// Words that look like absolute paths.
 fn paths(words: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || c.is_control() || "'\"`‘’“”()[]{}<>,;:=".contains(c);
-    words
-        .split(ends)
-        .map(|word| word.trim_end_matches(['.', '!', '?', '/']))
-        .filter(|word| word.starts_with('/') && 1 < word.len() && word.len() <= MAX_PATH && !word.contains("//"))
+    words.split(ends).map(|word| word.trim_end_matches(['.', '!', '?', '/'])).filter(|word| {
+        word.starts_with('/') && 1 < word.len() && word.len() <= MAX_PATH && !word.contains("//")
+    })
 }
 
 #[cfg(test)]

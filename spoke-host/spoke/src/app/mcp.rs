@@ -8,6 +8,7 @@
 mod answer;
 mod client;
 mod offered;
+mod remote;
 mod wish;
 
 use std::sync::Arc;
@@ -26,9 +27,11 @@ use rmcp::{RoleClient, ServiceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::frames::Frames;
 use super::stderr::Says;
 use super::{Life, Undertaker, hint};
 use crate::job::{Job, cut};
+use crate::web::Web;
 use answer::MAX_WORDS;
 use client::Client;
 use offered::Offered;
@@ -37,19 +40,46 @@ use wish::Heard;
 /// How long a server has to greet and to list its tools. Some load a model or a package first.
 const GREETING: Duration = Duration::from_secs(60);
 
+/// How long what a server on the web offers is taken for known: it is not heard when it changes.
+const NEWS: Duration = Duration::from_secs(60);
+
 /// Wishes of a server that are worked on at once in one task.
 const MAX_WISHES: usize = 4;
 
 /// A server that was greeted. Calls go through here.
 pub(crate) struct Server {
     app: AppId,
+    at: At,
     peer: Peer<RoleClient>,
     offered: Offered,
     heard: Heard,
 }
 
+/// Where a server is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// In the jail beside this spoke; heard whenever it says something.
+    Pipes,
+    /// On the web; heard when it is asked.
+    Web,
+}
+
+/// A server in the jail: from its greeting to its end.
+pub(super) async fn over_pipes(frames: Frames, profile: Profile, says: Says, undertaker: Undertaker) {
+    let how = converse(frames, At::Pipes, profile, says, &undertaker).await;
+    undertaker.nonsense(&how);
+}
+
+/// A server on the web: from its greeting to the end of the conversation.
+pub(super) async fn over_the_web(web: Web, url: String, profile: Profile, says: Says, undertaker: Undertaker) {
+    let limit = Duration::from_secs(profile.limits.task_s);
+    let how = converse(remote::transport(web, &url, limit), At::Web, profile, says, &undertaker).await;
+    undertaker.ended(FailureCode::App, &how, false, None);
+}
+
 /// Greets the server and compares what it offers with what the manifest needs. Then keeps the conversation alive.
-pub(super) async fn greet<T>(transport: T, profile: Profile, says: Says, undertaker: Undertaker)
+/// Returns how it ended.
+async fn converse<T>(transport: T, at: At, profile: Profile, says: Says, undertaker: &Undertaker) -> String
 where
     T: Transport<RoleClient> + 'static,
 {
@@ -60,36 +90,54 @@ where
         let running = client
             .serve(transport)
             .await
-            .map_err(|error| format!("did not greet as an MCP server: {error}"))?;
+            .map_err(|error| format!("did not greet as an MCP server: {}", chain(&error)))?;
         offered.look(running.peer(), &profile.functions).await?;
         Ok::<_, String>(running)
     };
-    match tokio::time::timeout(GREETING, greeting).await {
-        Ok(Ok(running)) => {
-            let (app, peer) = (profile.app.clone(), running.peer().clone());
-            let server = Arc::new(Server { app, peer: peer.clone(), offered: offered.clone(), heard });
-            undertaker.0.send_if_modified(|life| match life {
-                Life::Starting => {
-                    *life = Life::Serving(server);
-                    true
-                }
-                _ => false,
-            });
-            // Ends when the app closes its output.
-            tokio::select! {
-                _ = running.waiting() => {}
-                () = offered.keep(&peer, &profile.functions) => {}
-            }
-            tokio::time::sleep(super::CLOSING).await;
-            undertaker.nonsense("closed its output without ending");
-        }
+    let running = match tokio::time::timeout(GREETING, greeting).await {
+        Ok(Ok(running)) => running,
         Ok(Err(how)) => {
             // An app that has just ended could not greet either; then its end is the better word.
             tokio::time::sleep(Duration::from_millis(100)).await;
-            undertaker.nonsense(&cut(&how, MAX_WORDS));
+            return cut(&how, MAX_WORDS);
         }
-        Err(_) => undertaker.nonsense(&format!("did not greet within {GREETING:?}")),
+        Err(_) => return format!("did not greet within {GREETING:?}"),
+    };
+    let (app, peer) = (profile.app.clone(), running.peer().clone());
+    let server = Arc::new(Server { app, at, peer: peer.clone(), offered: offered.clone(), heard });
+    undertaker.0.send_if_modified(|life| match life {
+        Life::Starting => {
+            *life = Life::Serving(server);
+            true
+        }
+        _ => false,
+    });
+    tokio::select! {
+        // An app in the jail has closed its output.
+        _ = running.waiting() => {}
+        () = offered.keep(&peer, &profile.functions) => {}
     }
+    match at {
+        At::Pipes => {
+            tokio::time::sleep(super::CLOSING).await;
+            "closed its output without ending".to_owned()
+        }
+        At::Web => "ended the conversation".to_owned(),
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        cause = next.source();
+    }
+    said
 }
 
 /// Why a call has no result.
@@ -104,6 +152,9 @@ impl Server {
     /// Calls what the functionality stands for. Dropping this tells the server to stop.
     pub(super) async fn call(&self, job: &Job, function: &Function, args: Value) -> Result<Value, NotCalled> {
         if function.method == Method::Tool {
+            if self.at == At::Web {
+                self.offered.outdated(NEWS);
+            }
             self.offered.permits(&self.app, function.name.as_str()).await.map_err(NotCalled::Failure)?;
         }
         let _calling = self.heard.calling();
@@ -170,8 +221,10 @@ impl Server {
                 FailureCode::AppNonsense,
                 format!("the answer to {name} is not one that MCP knows"),
             )),
-            ServiceError::TransportClosed | ServiceError::TransportSend(_) => NotCalled::Gone,
-            other => self.failed(cut(&other.to_string(), MAX_WORDS)),
+            ServiceError::TransportClosed | ServiceError::TransportSend(_) if self.at == At::Pipes => {
+                NotCalled::Gone
+            }
+            other => self.failed(cut(&chain(&other), MAX_WORDS)),
         }
     }
 

@@ -88,23 +88,42 @@ impl Says {
 pub(super) fn forward(stderr: pipe::Receiver, log: Log) -> (LastWords, Says) {
     let last_words = LastWords::default();
     let (says, said) = mpsc::channel(WAITING);
-    tokio::spawn(run(stderr, said, log, last_words.clone()));
+    tokio::spawn(run(Some(stderr), said, log, last_words.clone()));
     (last_words, Says(says))
 }
 
-async fn run(mut stderr: pipe::Receiver, mut said: mpsc::Receiver<String>, log: Log, last_words: LastWords) {
+/// For an app that has no standard error here.
+pub(super) fn elsewhere(log: Log) -> Says {
+    let (says, said) = mpsc::channel(WAITING);
+    tokio::spawn(run(None, said, log, LastWords::default()));
+    Says(says)
+}
+
+async fn read(stderr: &mut Option<pipe::Receiver>, piece: &mut [u8]) -> usize {
+    match stderr {
+        Some(stderr) => stderr.read(piece).await.unwrap_or(0),
+        None => 0,
+    }
+}
+
+async fn run(
+    mut stderr: Option<pipe::Receiver>,
+    mut said: mpsc::Receiver<String>,
+    log: Log,
+    last_words: LastWords,
+) {
     let mut waiting = Waiting::default();
     let mut next = Instant::now();
     let (mut open, mut more) = (true, true);
     while open || more || !waiting.lines.is_empty() {
         let mut piece = [0_u8; 512];
         tokio::select! {
-            read = stderr.read(&mut piece), if open => match read {
-                Ok(0) | Err(_) => {
+            read = read(&mut stderr, &mut piece), if open => match read {
+                0 => {
                     open = false;
                     waiting.end_of_line(&last_words);
                 }
-                Ok(length) => waiting.take(piece.get(..length).unwrap_or_default(), &last_words),
+                length => waiting.take(piece.get(..length).unwrap_or_default(), &last_words),
             },
             line = said.recv(), if more => match line {
                 Some(line) => waiting.line(printable(line.as_bytes())),
@@ -188,7 +207,10 @@ mod tests {
             lines.iter().for_each(|line| words.set(line));
             words.take().unwrap_or_default()
         };
-        assert_eq!(said(&["Error: ENOENT, open '/x'", "  at open", "Node.js v20"]), "Error: ENOENT, open '/x'");
+        assert_eq!(
+            said(&["Error: ENOENT, open '/x'", "  at open", "Node.js v20"]),
+            "Error: ENOENT, open '/x'"
+        );
         assert_eq!(said(&["starting", "bye"]), "bye");
         let mut long = vec!["Error: once, long ago"];
         long.extend(["fine"; 20]);

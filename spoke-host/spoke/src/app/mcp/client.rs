@@ -44,9 +44,9 @@ impl Service<RoleClient> for Client {
             ServerRequest::ElicitRequest(request) => {
                 self.asks.ask(Wanted::Elicitation, &request.params).await
             }
-            ServerRequest::ListRootsRequest(_) => {
-                Err(no_such("roots/list: the server sees its own folder /app, its data folder /data and /tmp"))
-            }
+            ServerRequest::ListRootsRequest(_) => Err(no_such(
+                "roots/list: the server sees its own folder /app, its data folder /data and /tmp",
+            )),
             ServerRequest::CustomRequest(request) => Err(no_such(&cut(&request.method, 100))),
             _ => Err(no_such("this request")),
         }
@@ -77,8 +77,7 @@ impl Service<RoleClient> for Client {
         if self.wishes.elicitation {
             declared.insert("elicitation".into(), json!({}));
         }
-        let capabilities: ClientCapabilities =
-            serde_json::from_value(declared.into()).unwrap_or_default();
+        let capabilities: ClientCapabilities = serde_json::from_value(declared.into()).unwrap_or_default();
         ClientConfig::new(capabilities, Implementation::new("secgpt", env!("CARGO_PKG_VERSION")))
     }
 }

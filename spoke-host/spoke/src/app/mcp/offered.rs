@@ -42,7 +42,15 @@ pub(super) enum Standing {
 #[derive(Debug, Default)]
 struct Known {
     changes: u64,
-    seen: Option<(u64, BTreeMap<String, Standing>)>,
+    seen: Option<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// After so many of the server's words that its tools have changed.
+    changes: u64,
+    at: Instant,
+    standings: BTreeMap<String, Standing>,
 }
 
 /// What a server offers, as it was last seen. Cheap to clone.
@@ -66,8 +74,24 @@ impl Offered {
     pub(super) async fn look(&self, peer: &Peer<RoleClient>, functions: &[Function]) -> Result<(), String> {
         let changes = self.0.borrow().changes;
         let standings = standings(peer, functions).await?;
-        self.0.send_modify(|known| known.seen = Some((changes, standings)));
+        self.saw(changes, standings);
         Ok(())
+    }
+
+    fn saw(&self, changes: u64, standings: BTreeMap<String, Standing>) {
+        let seen = Seen { changes, at: Instant::now(), standings };
+        self.0.send_modify(|known| known.seen = Some(seen));
+    }
+
+    /// The server is not heard when it changes its tools: what was seen longer ago than this is looked at anew.
+    pub(super) fn outdated(&self, after: Duration) {
+        self.0.send_if_modified(|known| {
+            let old = known.seen.as_ref().is_some_and(|seen| after <= seen.at.elapsed());
+            if old && known.fresh().is_some() {
+                known.changes = known.changes.saturating_add(1);
+            }
+            old
+        });
     }
 
     /// Looks again whenever the server says that its tools have changed.
@@ -79,8 +103,7 @@ impl Offered {
             if let Err(why) = self.look(peer, functions).await {
                 let changes = self.0.borrow().changes;
                 let unlisted = |tool: &Function| (tool.name.to_string(), Standing::Unlisted(why.clone()));
-                let standings = functions.iter().map(unlisted).collect();
-                self.0.send_modify(|known| known.seen = Some((changes, standings)));
+                self.saw(changes, functions.iter().map(unlisted).collect());
             }
             next = Instant::now() + PAUSE;
         }
@@ -117,7 +140,7 @@ impl Offered {
 
 impl Known {
     fn fresh(&self) -> Option<&BTreeMap<String, Standing>> {
-        self.seen.as_ref().filter(|(at, _)| *at == self.changes).map(|(_, seen)| seen)
+        self.seen.as_ref().filter(|seen| seen.changes == self.changes).map(|seen| &seen.standings)
     }
 }
 
@@ -126,7 +149,8 @@ async fn standings(
     peer: &Peer<RoleClient>,
     functions: &[Function],
 ) -> Result<BTreeMap<String, Standing>, String> {
-    let needed: Vec<&Function> = functions.iter().filter(|function| function.method == Method::Tool).collect();
+    let needed: Vec<&Function> =
+        functions.iter().filter(|function| function.method == Method::Tool).collect();
     let mut standings: BTreeMap<String, Standing> =
         needed.iter().map(|function| (function.name.to_string(), Standing::Missing)).collect();
     let mut cursor = None;

@@ -61,7 +61,11 @@ pub(super) fn channel() -> (Asks, Heard) {
 
 impl Asks {
     /// Has it decided in the name of a task, and waits.
-    pub(super) async fn ask(&self, wanted: Wanted, params: &impl Serialize) -> Result<ClientResult, ErrorData> {
+    pub(super) async fn ask(
+        &self,
+        wanted: Wanted,
+        params: &impl Serialize,
+    ) -> Result<ClientResult, ErrorData> {
         let refused = |why: &str| ErrorData::new(REFUSED, why.to_owned(), None);
         if self.calls.load(Ordering::Relaxed) == 0 {
             return Err(refused("no call is under way, and only for one may a server ask for anything"));
@@ -139,12 +143,10 @@ async fn permitted(job: &Job, wanted: Wanted, words: &str) -> Result<(), Denied>
     job.count_request().map_err(Denied::Spent)?;
     let wish = Wish { task: job.id.clone(), wanted, words: cut(words, MAX_WORDS) };
     let subject = job.spoke.subject(Service::Isc, Op::WISH);
-    let answer: Response = job
-        .spoke
-        .bus
-        .request(&subject, &wish, Some(&job.id), job.left())
-        .await
-        .map_err(|error| Denied::Told(ErrorData::new(REFUSED, format!("it was not decided: {error}"), None)))?;
+    let answer: Response =
+        job.spoke.bus.request(&subject, &wish, Some(&job.id), job.left()).await.map_err(|error| {
+            Denied::Told(ErrorData::new(REFUSED, format!("it was not decided: {error}"), None))
+        })?;
     let wishes = &job.spoke.profile.wishes;
     let declared = match wanted {
         Wanted::Sampling => wishes.sampling,
@@ -278,7 +280,8 @@ mod tests {
         let text = json!({"role": "user", "content": {"type": "text", "text": "hello"}});
         let made = turns(json!({"messages": [text], "systemPrompt": "be short", "maxTokens": 5})).unwrap();
         assert_eq!(shown(&made), "be short\nhello");
-        let image = json!({"role": "user", "content": {"type": "image", "data": "", "mimeType": "image/png"}});
+        let image =
+            json!({"role": "user", "content": {"type": "image", "data": "", "mimeType": "image/png"}});
         assert!(turns(json!({"messages": [image]})).unwrap_err().contains("only text"));
         assert!(turns(json!({"messages": [], "tools": [{"name": "x"}]})).unwrap_err().contains("tools"));
     }
