@@ -8,6 +8,7 @@
 //! It has no mailbox: nobody but the session that runs it ever speaks to it, and it ends with its future.
 
 pub mod answer;
+pub mod derive;
 pub mod progress;
 pub mod work;
 
@@ -17,14 +18,14 @@ use bus::message::task::{Failure, FailureCode};
 use bus::message::user::{Happening, StepResult};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::inquiry::Inquiry;
 use crate::parts::Parts;
 use crate::permission::actor::Asking;
 use crate::permission::asking;
 use crate::permission::label::Labels;
-use crate::plan::{Derivation, Plan, Resolved, Step, StepKind};
+use crate::plan::{Plan, Resolved, Step, StepKind};
 use progress::{Effect, Event, Progress};
 
 /// Runs the plan to its end. What the steps return is listed in the inquiry, so that it is there even if the query
@@ -70,7 +71,7 @@ async fn perform(parts: &Parts, inquiry: &Arc<Inquiry>, effect: Effect) -> Optio
     match effect {
         Effect::Derive { step, derivation, source, labels } => {
             let at = derivation.at.clone();
-            let result = derive(parts, inquiry, derivation, source, labels).await;
+            let result = derive::derive(parts, inquiry, derivation, source, labels).await;
             Some(Event::Derived { step, at, result })
         }
         Effect::Permit(step, resolved) => {
@@ -83,30 +84,6 @@ async fn perform(parts: &Parts, inquiry: &Arc<Inquiry>, effect: Effect) -> Optio
         }
         Effect::Started(_) | Effect::Finished(..) => None,
     }
-}
-
-/// Extracts one value in an empty spoke: no tools, nothing in sight but the instruction of the plan and the source.
-async fn derive(
-    parts: &Parts,
-    inquiry: &Arc<Inquiry>,
-    derivation: Derivation,
-    source: Value,
-    labels: Labels,
-) -> Result<(Value, Labels), Failure> {
-    let failed = |why: &str| {
-        let detail = format!(
-            "{:?} could not be taken from the result of step {}: {why}",
-            derivation.instruction, derivation.step
-        );
-        Failure::new(FailureCode::Model, detail)
-    };
-    let question = json!({"instruction": derivation.instruction, "source": source}).to_string();
-    let job = work::derive(parts, inquiry, question, derivation.schema.value(), labels);
-    let ended = parts.spokes.run(job).await;
-    let mut object = ended.result.map_err(|failure| failed(&failure.detail))?;
-    let value = object.get_mut("value").map(Value::take).ok_or_else(|| failed("the model gave no value"))?;
-    derivation.schema.check(&value).map_err(|why| failed(&why))?;
-    Ok((value, ended.labels))
 }
 
 async fn permit(
@@ -150,7 +127,8 @@ async fn run(
             (result?, labels)
         }
         StepKind::Delegate { app, request } => {
-            let job = work::delegate(parts, inquiry, app, request, step.id.clone(), resolved.labels).await?;
+            let request = work::request(request, &resolved.args);
+            let job = work::delegate(parts, inquiry, app, &request, step.id.clone(), resolved.labels).await?;
             let ended = parts.spokes.run(job).await;
             match ended.result? {
                 Value::String(text) if !text.trim().is_empty() => (Value::String(text), ended.labels),

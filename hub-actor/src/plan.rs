@@ -7,6 +7,7 @@
 pub mod conformance;
 pub mod graph;
 pub mod record;
+pub mod sight;
 pub mod value;
 
 mod error;
@@ -20,8 +21,9 @@ use serde_json::{Value, json};
 
 pub use conformance::{Conformance, Flowing, Used, conformance};
 pub use error::PlanError;
-pub use record::{Record, Recorded};
+pub use record::{Derived, Record, Recorded};
 pub use schema::schema;
+pub use sight::Sight;
 pub use value::{Derivation, Resolved, Source, Unresolved, derives, resolve};
 
 use crate::registry::Catalogue;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::envelope::Message;
-use crate::id::{AppId, SessionId, StepId, WorkId};
+use crate::id::{AppId, FunctionName, Functionality, SessionId, StepId, WorkId};
 
 /// A question. Answered at once by [`Accepted`]; what follows comes as [`Event`]s on the session's subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub enum Happening {
         /// Which.
         prompt: WorkId,
     },
+    /// Several apps can do it and the user named none. Answered with [`Admin::Choose`]; without an answer in time it is
+    /// done as planned.
+    Choosing(Box<AppChoice>),
     /// A piece of the answer.
     Token {
         /// The piece.
@@ -109,6 +112,13 @@ pub struct Outcome {
     pub results: Vec<StepResult>,
     /// Every flow and its decision, in order.
     pub flows: Vec<Flow>,
+    /// Where several apps could do it and the user named none: which did, and who chose.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub choices: Vec<Chosen>,
+    /// Figures, addresses and names of the answer that stand in no result and not in the query. The model that put the
+    /// results together made them, or converted them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unsupported: Vec<String>,
     /// Calls of the model: `planner`, `spokes`.
     pub model_calls: BTreeMap<String, u64>,
     /// Prompts shown.
@@ -151,6 +161,54 @@ pub struct StepResult {
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+/// Which of several apps shall do it? To every client of the user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppChoice {
+    /// Names it in [`Admin::Choose`].
+    pub id: WorkId,
+    /// With which arguments, as planned; of the first step that is meant.
+    pub args: Value,
+    /// The planned app first, the others by name.
+    pub offers: Vec<AppOffer>,
+    /// How long there is, milliseconds; then it is done as planned.
+    pub limit_ms: u64,
+}
+
+/// An app that could do it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppOffer {
+    /// Which.
+    pub app: AppId,
+    /// What of it would be used.
+    pub functionalities: Vec<Offered>,
+}
+
+/// A functionality of an app that is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Its name within the app.
+    pub name: FunctionName,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// The vetted line about it, if there is one. Never the app's own prose.
+    pub summary: Option<String>,
+}
+
+/// What became of a choice between apps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// What was to be done: names within an app.
+    pub functionalities: Vec<FunctionName>,
+    /// Who could have done it, as offered.
+    pub offered: Vec<AppId>,
+    /// Who did; nobody, if the user wanted none of them.
+    pub app: Option<AppId>,
+    /// Who chose: `user`, `session` (the user, earlier), `default`, `unattended` or `timeout` (as planned).
+    pub by: String,
+    /// Is it the default from now on?
+    pub kept: bool,
 }
 
 /// A movement of data from one subject to another, and what was decided.
@@ -228,12 +286,19 @@ pub struct Prompt {
     pub session: SessionId,
     /// The flow; its decision is `ask`.
     pub flow: Flow,
+    /// More flows of the same kind that are asked about together with it: of the same sender, to the same receiver, for the
+    /// same reason.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub others: Vec<Flow>,
     /// What differs from the plan, if anything does. Such a prompt carries a warning.
     pub warning: Option<String>,
     /// Why the app asks, in the app's own words; not to be trusted.
     pub apps_words: Option<String>,
     /// What may be answered.
     pub offers: Vec<Choice>,
+    /// How far a yes for the session or for always may reach, narrowest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub widths: Vec<Width>,
     /// How long there is, milliseconds; then it counts as denied.
     pub limit_ms: u64,
 }
@@ -256,6 +321,18 @@ pub enum Choice {
     Deny,
 }
 
+/// To whom a yes that holds for more than once reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Width {
+    /// To the receivers that were shown.
+    Shown,
+    /// To any address at this domain.
+    Domain(String),
+    /// To anybody.
+    Anybody,
+}
+
 /// An answer to a prompt. The first one counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Consent {
@@ -263,6 +340,23 @@ pub struct Consent {
     pub prompt: WorkId,
     /// The answer.
     pub choice: Choice,
+    /// Of several flows, those that a yes is meant for, by their place from 0; the rest is refused. All, if absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub only: Option<Vec<u32>>,
+    /// How far the yes reaches; to the receivers that were shown, if absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub width: Option<Width>,
+    /// For how many days an "always" is meant; until it is revoked, if absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub days: Option<u32>,
+}
+
+impl Consent {
+    /// The same for all that the prompt asks about, as narrow as can be.
+    #[must_use]
+    pub fn new(prompt: WorkId, choice: Choice) -> Self {
+        Self { prompt, choice, only: None, width: None, days: None }
+    }
 }
 
 impl Message for Consent {
@@ -304,8 +398,31 @@ pub enum Admin {
     },
     /// The apps that the hub knows, with what each offers.
     Apps,
+    /// An answer to [`Happening::Choosing`]. The first one counts.
+    Choose {
+        /// Which choice.
+        choice: WorkId,
+        /// One of those offered; none of them, if absent.
+        app: Option<AppId>,
+        /// Is it to be the default from now on?
+        keep: bool,
+    },
+    /// Which app does what, where several can and the user names none.
+    Defaults,
+    /// From now on this app does it.
+    SetDefault {
+        /// Which functionality of which app.
+        functionality: Functionality,
+    },
+    /// The user is asked again.
+    ClearDefault {
+        /// The functionality's name within an app.
+        name: FunctionName,
+    },
     /// Is the hub there, and with how many hosts?
     Status,
+    /// How often this user was asked, and about what.
+    Stats,
 }
 
 impl Message for Admin {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::inquiry::Course;
 use crate::permission::label::{Label, Labels};
 use crate::plan::graph::{End, blocked, ready};
-use crate::plan::{Derivation, Plan, Resolved, Step, derives, resolve};
+use crate::plan::{Derivation, Derived, Plan, Resolved, Step, derives, resolve};
 
 /// What has happened.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub enum Event {
         step: StepId,
         /// For which of its arguments.
         at: String,
-        /// The value, with what the conversation carried.
-        result: Result<(Value, Labels), Failure>,
+        /// The value, with what the conversation carried and saw.
+        result: Result<Derived, Failure>,
     },
     /// The step's flow was decided.
     Permitted {
@@ -120,14 +120,14 @@ impl Progress {
         &mut self,
         id: StepId,
         at: String,
-        result: Result<(Value, Labels), Failure>,
+        result: Result<Derived, Failure>,
         course: &mut Course,
         effects: &mut Vec<Effect>,
     ) {
         let Some((left, failed)) = self.deriving.get_mut(&id) else { return };
         *left = left.saturating_sub(1);
         match result {
-            Ok((value, labels)) => course.record.derived(id.clone(), at, value, labels),
+            Ok(derived) => course.record.derived(id.clone(), at, derived),
             Err(failure) => _ = failed.get_or_insert(failure),
         }
         if 0 < *left {

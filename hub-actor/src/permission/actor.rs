@@ -4,6 +4,7 @@
 //! Never: decides by a rule of its own; lets a flow proceed that is not recorded; waits for a person for ever.
 //! Carries: I-05, I-06, I-07, I-08.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFut
 use bus::client::Bus;
 use bus::id::{SessionId, UserId, WorkId};
 use bus::message::task::{Failure, FailureCode};
-use bus::message::user::{Choice, Consent, Flow, Happening, Verdict};
+use bus::message::user::{Consent, Flow, Happening, Verdict};
 use bus::subject::{Leaf, Op, Subject};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -20,8 +21,9 @@ use tokio::sync::oneshot;
 use super::decide::{Decision, decide};
 use super::grant::{Grant, GrantId, Grants, Scope};
 use super::policy::Policy;
-use super::prompts::{Asked, Open, Prompts, verdict};
+use super::prompts::{Answered, Asked, Open, Prompts, answered};
 use super::question::Question;
+use super::stats::AllStats;
 use crate::audit::Audit;
 use crate::grants_store::GrantsStore;
 use crate::inquiry::Inquiry;
@@ -34,6 +36,10 @@ pub struct Permission {
     audit: Audit,
     timeout: Duration,
 }
+
+/// How long others of a kind have to join a prompt. What a plan asks for in one go comes within a few of these;
+/// nobody notices the wait.
+const GATHER: Duration = Duration::from_millis(15);
 
 /// A flow that wants to proceed.
 pub struct Asking {
@@ -65,6 +71,8 @@ impl Permission {
             policy,
             grants,
             prompts: Prompts::default(),
+            apps_words: HashMap::new(),
+            stats: AllStats::default(),
             store: Arc::new(store),
             timeout,
             bus: bus.clone(),
@@ -114,9 +122,17 @@ impl Permission {
         hand(&self.address, Message::Consent(user, consent)).await
     }
 
-    /// A query is over.
-    pub fn query_ended(&self, query: WorkId) {
-        self.tell(Message::QueryEnded(query));
+    /// A query of this user is over.
+    pub fn query_ended(&self, user: UserId, query: WorkId) {
+        self.tell(Message::QueryEnded(user, query));
+    }
+
+    /// How often this user was asked, and about what.
+    ///
+    /// # Errors
+    /// If the actor does not answer.
+    pub async fn stats(&self, user: UserId) -> Result<Value, Unanswered> {
+        ask(&self.address, |back| Message::Stats(user, back)).await
     }
 
     /// A conversation is over.
@@ -151,7 +167,8 @@ impl Permission {
 enum Message {
     Ask(Box<Asking>, oneshot::Sender<Flow>),
     Consent(UserId, Consent),
-    QueryEnded(WorkId),
+    QueryEnded(UserId, WorkId),
+    Stats(UserId, oneshot::Sender<Value>),
     SessionEnded(UserId, SessionId),
     List(UserId, oneshot::Sender<Value>),
     Revoke(UserId, GrantId, oneshot::Sender<Result<(), String>>),
@@ -165,6 +182,9 @@ struct PermissionActor {
     policy: Policy,
     grants: Grants,
     prompts: Prompts,
+    /// Why the apps ask, in their words, until the prompt is shown.
+    apps_words: HashMap<WorkId, Option<String>>,
+    stats: AllStats,
     store: Arc<GrantsStore>,
     timeout: Duration,
     bus: Bus,
@@ -183,7 +203,9 @@ impl Handler<Message> for PermissionActor {
         match message {
             Message::Ask(asking, answer) => self.ask(*asking, answer, context),
             Message::Consent(user, consent) => self.consent(&user, &consent, context),
-            Message::QueryEnded(query) => {
+            Message::Stats(user, back) => _ = back.send(self.stats.of(&user)),
+            Message::QueryEnded(user, query) => {
+                self.stats.query_ended(&user, &query);
                 self.prompts.query_ended(&query);
                 self.grants.query_ended(&query);
             }
@@ -197,6 +219,7 @@ impl Handler<Message> for PermissionActor {
 impl PermissionActor {
     fn ask(&mut self, asking: Asking, answer: oneshot::Sender<Flow>, context: &mut Context<Self>) {
         let Asking { question, inquiry, apps_words, requests } = asking;
+        self.expire(context);
         let decision = decide(&self.policy, &self.grants, &question);
         let by_grant = matches!(&decision, Decision::Allow { by, .. } if by.starts_with("grant:"));
         if let Some(requests) = requests
@@ -207,49 +230,63 @@ impl PermissionActor {
             _ = answer.send(question.flow_with(Verdict::Deny, "limit:requests", &reason));
             return;
         }
+        self.stats.decided(&question, &decision);
         if !matches!(decision, Decision::Ask { .. }) {
             _ = answer.send(question.flow(&decision));
             return;
         }
-        let user = question.user.clone();
-        let prompt = |id| question.prompt(id, &decision, apps_words.as_deref(), milliseconds(self.timeout));
-        match self.prompts.ask(&question, &inquiry, answer) {
+        match self.prompts.ask(&question, &decision, &inquiry, answer) {
             Asked::Shared => {}
             Asked::No { by, reason, answer } => {
                 _ = answer.send(question.flow_with(Verdict::Deny, by, &reason));
             }
-            Asked::Show(id) => {
-                let Some(prompt) = prompt(id.clone()) else { return };
-                inquiry.ledger(|ledger| ledger.prompts = ledger.prompts.saturating_add(1));
-                inquiry.say(Happening::Waiting { prompt: id.clone() });
-                let (bus, query, shown) = (self.bus.clone(), inquiry.id.clone(), id.clone());
-                let show = async move {
-                    let subject = Subject::UserIn { user, leaf: Leaf::Prompt };
-                    bus.publish(&subject, &prompt, Some(&query)).await
-                };
-                context.spawn(show.into_actor(self).map(move |result, actor, _| {
-                    if let Err(error) = result {
-                        actor.not_shown(&shown, &error.to_string());
-                    }
-                }));
-                context.run_later(self.timeout, move |actor, _| actor.expired(&id));
+            Asked::Soon(id) => {
+                self.apps_words.insert(id.clone(), apps_words);
+                context.run_later(GATHER, move |actor, context| actor.show(&id, context));
             }
         }
     }
 
+    /// Puts a prompt before the person, with all that is asked in the same breath.
+    fn show(&mut self, id: &WorkId, context: &mut Context<Self>) {
+        let words = self.apps_words.remove(id).flatten();
+        let (policy, grants, limit) = (&self.policy, &self.grants, milliseconds(self.timeout));
+        let shown =
+            self.prompts.show(id, words.as_deref(), limit, |question| decide(policy, grants, question));
+        // It may be moot by now.
+        let Some((prompt, open)) = shown else { return };
+        self.stats.shown(open);
+        let inquiry = Arc::clone(&open.inquiry);
+        inquiry.ledger(|ledger| ledger.prompts = ledger.prompts.saturating_add(1));
+        inquiry.say(Happening::Waiting { prompt: id.clone() });
+        let (bus, query, user, shown) =
+            (self.bus.clone(), inquiry.id.clone(), inquiry.user.clone(), id.clone());
+        let show = async move {
+            let subject = Subject::UserIn { user, leaf: Leaf::Prompt };
+            bus.publish(&subject, &prompt, Some(&query)).await
+        };
+        context.spawn(show.into_actor(self).map(move |result, actor, _| {
+            if let Err(error) = result {
+                actor.not_shown(&shown, &error.to_string());
+            }
+        }));
+        let id = id.clone();
+        context.run_later(self.timeout, move |actor, _| actor.expired(&id));
+    }
+
     fn expired(&mut self, prompt: &WorkId) {
-        if let Some(open) = self.prompts.expired(prompt) {
-            let reason = format!("Nobody answered within {} s, so it is refused.", self.timeout.as_secs());
-            let flow = open.question.flow_with(Verdict::Deny, "timeout", &reason);
-            open.settle(&flow);
-        }
+        let reason = format!("Nobody answered within {} s, so it is refused.", self.timeout.as_secs());
+        self.unanswered(prompt, &reason);
     }
 
     fn not_shown(&mut self, prompt: &WorkId, why: &str) {
+        self.unanswered(prompt, &format!("The question could not be shown ({why}), so it is refused."));
+    }
+
+    fn unanswered(&mut self, prompt: &WorkId, reason: &str) {
         if let Some(open) = self.prompts.expired(prompt) {
-            let reason = format!("The question could not be shown ({why}), so it is refused.");
-            let flow = open.question.flow_with(Verdict::Deny, "timeout", &reason);
-            open.settle(&flow);
+            self.stats.unanswered(&open);
+            open.settle(|_, question| question.flow_with(Verdict::Deny, "timeout", reason));
         }
     }
 
@@ -259,45 +296,57 @@ impl PermissionActor {
             self.audit.dropped(&subject, "no such prompt of this user is open");
             return;
         };
-        let (verdict, reason) = verdict(&open.question, consent.choice);
-        let choice = if verdict == Verdict::Allow { consent.choice } else { Choice::Deny };
-        let flow = open.question.flow_with(verdict, "user", reason);
-        let Some(grant) = Grant::of_answer(&open.question, choice, GrantId::fresh(), unix_seconds()) else {
-            open.settle(&flow);
-            return;
-        };
-        if grant.scope == Scope::Always {
-            self.keep(grant, open, flow, context);
-        } else {
-            self.remember(grant, open, &flow);
+        let answered = answered(&open, consent);
+        self.stats.answered(&open, &answered);
+        let grant = answered.grant(&open, consent, GrantId::fresh(), unix_seconds());
+        match grant {
+            None => open.settle(|place, question| answered.flow(place, question)),
+            Some(grant) if grant.scope == Scope::Always => self.keep(grant, open, answered, context),
+            Some(grant) => self.remember(grant, open, &answered),
         }
     }
 
     /// Writes the grant before the flow proceeds. If it cannot be written, the answer holds for this once.
-    fn keep(&mut self, grant: Grant, open: Open, mut flow: Flow, context: &mut Context<Self>) {
+    fn keep(&mut self, grant: Grant, open: Open, mut answered: Answered, context: &mut Context<Self>) {
         let store = Arc::clone(&self.store);
         let kept = async move {
             let kept = store.put(&grant).await;
             (kept, grant)
         };
         context.spawn(kept.into_actor(self).map(move |(kept, grant), actor, _| match kept {
-            Ok(()) => actor.remember(grant, open, &flow),
+            Ok(()) => actor.remember(grant, open, &answered),
             Err(error) => {
                 tracing::error!(%error, "a grant was not stored");
-                flow.reason =
-                    "You allowed it for always, but that could not be stored; it holds for this once.".into();
-                open.settle(&flow);
+                answered.yes =
+                    "You allowed it for always, but that could not be stored; it holds for this once.";
+                open.settle(|place, question| answered.flow(place, question));
             }
         }));
     }
 
-    fn remember(&mut self, grant: Grant, open: Open, flow: &Flow) {
+    fn remember(&mut self, grant: Grant, open: Open, answered: &Answered) {
         self.grants.add(grant);
-        open.settle(flow);
+        open.settle(|place, question| answered.flow(place, question));
         let (policy, grants) = (&self.policy, &self.grants);
-        for (other, decision) in self.prompts.settled_by(|question| decide(policy, grants, question)) {
-            let flow = other.question.flow(&decision);
-            other.settle(&flow);
+        for (other, decisions) in self.prompts.settled_by(|question| decide(policy, grants, question)) {
+            other.settle(|place, question| match decisions.get(place) {
+                Some(decision) => question.flow(decision),
+                None => question.flow_with(Verdict::Deny, "policy:none", "It was not decided."),
+            });
+        }
+    }
+
+    /// Grants whose time is up end here: a decision has no clock.
+    fn expire(&mut self, context: &mut Context<Self>) {
+        for grant in self.grants.expire(unix_seconds()) {
+            let store = Arc::clone(&self.store);
+            let removed = async move { store.remove(&grant.user, &grant.id).await };
+            context.spawn(removed.into_actor(self).map(|removed, _, _| {
+                if let Err(error) = removed {
+                    // It is out of force, and is looked at again when the hub starts.
+                    tracing::warn!(%error, "a grant whose time is up is still stored");
+                }
+            }));
         }
     }
 

@@ -54,8 +54,9 @@ pub fn of_request(
     step: Option<StepId>,
 ) -> Question {
     let effect = catalogue.get(functionality).map_or(Effect::Irreversible, |spec| spec.effect);
+    let words = inquiry.words();
     let conformance = inquiry.course(|course| {
-        let flowing = Flowing::Asked { by, functionality, effect, args };
+        let flowing = Flowing::Asked { by, functionality, effect, args, words };
         conformance(&course.plan, &course.used, &course.record, flowing)
     });
     let asked = Asked {
@@ -89,8 +90,6 @@ pub fn of_data(
     asked.question(catalogue, inquiry, &[])
 }
 
-struct Asked {
-    from: Origin,
 /// An MCP server wants something of its client. No plan foresees that, so it is never as expected.
 #[must_use]
 pub fn of_wish(
@@ -117,6 +116,8 @@ pub fn of_wish(
     Question { effect, ..asked.question(catalogue, inquiry, &[]) }
 }
 
+struct Asked {
+    from: Origin,
     to: Target,
     args: Value,
     labels: Labels,
@@ -158,6 +159,7 @@ impl Asked {
             effect,
             conformance: self.conformance,
             destinations,
+            sources: sources.to_vec(),
             attended: inquiry.attended,
             step: self.step,
         }

@@ -7,7 +7,8 @@ use bus::id::{AppId, StepId};
 use serde_json::Value;
 
 use super::label::Labels;
-use crate::plan::Source;
+use super::lookalike::is_hidden;
+use crate::plan::{Sight, Source};
 
 /// A receiver, as an argument names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Whence {
         step: StepId,
         /// What its value carries.
         labels: Labels,
+        /// What was in sight of whatever chose it.
+        sight: Sight,
     },
     /// The app that asks.
     App(AppId),
@@ -48,19 +51,20 @@ pub fn check(
     words: &str,
     asked_by: Option<&AppId>,
 ) -> Vec<Destination> {
-    let words = words.to_lowercase();
     let mut found = Vec::new();
     for parameter in parameters {
         let Some(value) = args.get(parameter) else { continue };
         let at = format!("/{}", parameter.replace('~', "~0").replace('/', "~1"));
         leaves(value, &at, &mut |at, value| {
             let source = sources.iter().find(|source| is_within(at, &source.at));
-            let whence = match (stands_in(&words, &value.to_lowercase()), asked_by, source) {
+            let whence = match (stands_in(words, &value), asked_by, source) {
                 (true, ..) => Whence::User,
                 (false, Some(app), _) => Whence::App(app.clone()),
-                (false, None, Some(source)) => {
-                    Whence::Step { step: source.step.clone(), labels: source.labels.clone() }
-                }
+                (false, None, Some(source)) => Whence::Step {
+                    step: source.step.clone(),
+                    labels: source.labels.clone(),
+                    sight: source.sight,
+                },
                 (false, None, None) => Whence::Planner,
             };
             found.push(Destination { parameter: parameter.clone(), value, whence });
@@ -76,7 +80,7 @@ fn is_within(at: &str, whole: &str) -> bool {
 /// Every text and number in a value. Truth values and empty texts name nobody.
 fn leaves(value: &Value, at: &str, found: &mut dyn FnMut(&str, String)) {
     match value {
-        Value::String(text) if !text.trim().is_empty() => found(at, text.trim().to_owned()),
+        Value::String(text) if !text.trim().is_empty() => found(at, text.clone()),
         Value::Number(number) => found(at, number.to_string()),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -94,15 +98,25 @@ fn leaves(value: &Value, at: &str, found: &mut dyn FnMut(&str, String)) {
     }
 }
 
-/// Does the value stand in the words by itself, not as a part of a longer address, name or number?
-fn stands_in(words: &str, value: &str) -> bool {
-    if value.is_empty() {
+/// Does the value stand in the words by itself, not as a part of a longer address, name or number? Character by
+/// character: what only looks alike, or is written in another way, is something else. The one exception is that mail
+/// addresses may differ in the case of ASCII letters.
+#[must_use]
+pub fn stands_in(words: &str, value: &str) -> bool {
+    if value.trim().is_empty() {
         return false;
     }
+    if value.contains('@') {
+        return stands(&words.to_ascii_lowercase(), &value.to_ascii_lowercase());
+    }
+    stands(words, value)
+}
+
+fn stands(words: &str, value: &str) -> bool {
     words.match_indices(value).any(|(start, _)| {
         let before = words.get(..start).unwrap_or_default().chars().next_back();
         let mut after = words.get(start.saturating_add(value.len())..).unwrap_or_default().chars();
-        let joins = |c: char| c.is_alphanumeric() || matches!(c, '@' | '_' | '+' | '%');
+        let joins = |c: char| c.is_alphanumeric() || matches!(c, '@' | '_' | '+' | '%') || is_hidden(c);
         // Before a receiver, a dot or a dash makes it part of a longer one; after it only if more follows.
         let open_before = before.is_none_or(|c| !joins(c) && !matches!(c, '.' | '-' | '/'));
         let open_after = match after.next() {
@@ -148,11 +162,37 @@ mod tests {
         named("Summarise the newest email", "attacker@evil.example", false);
     }
 
+    /// What only looks like the user's receiver, or is another way to write it, is another.
+    #[test]
+    fn a_receiver_written_in_another_way_is_another_receiver() {
+        let words = "Send it to bob@x.example and pay DE89 3704 or Kim, see https://x.example/a";
+        for value in [
+            "b\u{043e}b@x.example",
+            "bob@x.example\u{200b}",
+            "bob@x.example ",
+            "bob+news@x.example",
+            "bob%40x.example",
+            "DE893704",
+            "de89 3704",
+            "\u{212a}im",
+            "https://X.example/a",
+            "https://x.example/a/",
+            "https://x.example/A",
+        ] {
+            named(words, value, false);
+        }
+        named(words, "DE89 3704", true);
+        named(words, "https://x.example/a", true);
+        // A character without width in the user's own words does not make two of one.
+        named("send it to bob@x.example\u{200b}.evil.example", "bob@x.example", false);
+    }
+
     #[test]
     fn each_receiver_of_a_list_is_checked_and_its_source_told() {
         let labels = Labels::of(Label::parse("app:mail").unwrap());
         let step = StepId::parse("s1").unwrap();
-        let sources = [Source { at: "/to/1".into(), step: step.clone(), labels: labels.clone() }];
+        let sources =
+            [Source { at: "/to/1".into(), step: step.clone(), labels: labels.clone(), sight: Sight::Field }];
         let found = check(
             &["to".into()],
             &json!({"to": ["bob@x.example", "eve@evil.example"], "body": "hi"}),
@@ -161,7 +201,7 @@ mod tests {
             None,
         );
         let whence: Vec<&Whence> = found.iter().map(|found| &found.whence).collect();
-        assert_eq!(whence, [&Whence::User, &Whence::Step { step, labels }]);
+        assert_eq!(whence, [&Whence::User, &Whence::Step { step, labels, sight: Sight::Field }]);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bus::id::{IdError, SessionId, UserId, WorkId};
-use bus::message::user::{Category, Choice, Effect};
+use bus::message::user::{Category, Choice, Effect, Width};
 use serde::{Deserialize, Serialize};
 
-use super::destination::Whence;
+use super::destination::{Destination, Whence};
 use super::label::{Label, Labels};
+use super::offer::widths;
 use super::question::{Origin, Question, Target};
 
 /// Names a grant: letters and digits.
@@ -68,6 +69,9 @@ pub struct Grant {
     pub labels: Labels,
     /// To these receivers besides those that the user names.
     pub receivers: BTreeSet<String>,
+    /// And how far beyond them.
+    #[serde(default)]
+    pub reach: Reach,
     /// Also when it is not in the plan? Only if the person saw that it was not.
     pub unexpected: bool,
     /// How long.
@@ -76,7 +80,35 @@ pub struct Grant {
     pub answer: Answer,
     /// When it was given, Unix seconds.
     pub created: u64,
+    /// When it ends, Unix seconds; until it is revoked, if absent.
+    #[serde(default)]
+    pub expires: Option<u64>,
 }
+
+/// How far a grant reaches beyond the receivers that were shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Not at all.
+    #[default]
+    Shown,
+    /// To any mail address at this domain.
+    Domain(String),
+    /// To anybody.
+    Anybody,
+}
+
+/// What a person chose beside the choice itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// How far it reaches. What was not offered counts as nothing.
+    pub width: Option<Width>,
+    /// For how many days it holds.
+    pub days: Option<u32>,
+}
+
+/// How far a clock may have been set back before a grant that seems to be of the future counts as ended, seconds.
+const SET_BACK: u64 = 24 * 60 * 60;
 
 /// How long an answer holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,10 +158,63 @@ impl Grant {
             pin: question.pin.clone(),
             labels: question.labels.clone(),
             receivers: unnamed(question),
+            reach: Reach::Shown,
             unexpected: !question.conformance.is_expected(),
             scope,
             answer: if choice == Choice::Deny { Answer::Deny } else { Answer::Allow },
             created: now,
+            expires: None,
+        })
+    }
+
+    /// What is to be remembered of an answer to several flows of a kind: one grant that covers what was shown, as far
+    /// as the person wants it to reach, and no further than was offered.
+    #[must_use]
+    pub fn of_answers(
+        questions: &[&Question],
+        choice: Choice,
+        extent: &Extent,
+        id: GrantId,
+        now: u64,
+    ) -> Option<Self> {
+        let (first, rest) = questions.split_first()?;
+        let mut grant = Self::of_answer(first, choice, id, now)?;
+        for question in rest {
+            // They are of one kind, so this is not `None`; should they not be, nothing is remembered.
+            let other = Self::of_answer(question, choice, GrantId::fresh(), now)?;
+            grant.labels.add(&other.labels);
+            grant.receivers.extend(other.receivers);
+            grant.unexpected &= other.unexpected;
+        }
+        if grant.answer == Answer::Allow {
+            let offered = widths(questions.iter().copied());
+            grant.reach = match extent.width.clone().filter(|width| offered.contains(width)) {
+                Some(Width::Domain(domain)) => Reach::Domain(domain),
+                Some(Width::Anybody) => Reach::Anybody,
+                Some(Width::Shown) | None => Reach::Shown,
+            };
+            let days = extent.days.filter(|_| grant.scope == Scope::Always);
+            grant.expires = days.map(|days| now.saturating_add(u64::from(days).saturating_mul(24 * 60 * 60)));
+        }
+        Some(grant)
+    }
+
+    /// Is it in force at this time? One that seems to have been given in the future is not: a clock that was set back
+    /// does not make it longer.
+    #[must_use]
+    pub fn is_current(&self, now: u64) -> bool {
+        self.expires.is_none_or(|end| now < end && self.created <= now.saturating_add(SET_BACK))
+    }
+
+    fn reaches(&self, question: &Question) -> bool {
+        let receivers = question.destinations.iter().filter(|receiver| receiver.whence != Whence::User);
+        receivers.into_iter().all(|receiver| {
+            self.receivers.contains(&named(receiver))
+                || match &self.reach {
+                    Reach::Shown => false,
+                    Reach::Domain(domain) => super::offer::domain(&receiver.value).as_ref() == Some(domain),
+                    Reach::Anybody => true,
+                }
         })
     }
 
@@ -156,7 +241,7 @@ impl Grant {
                     && !(self.scope == Scope::Always && self.category == Category::Data)
                     && (self.unexpected || question.conformance.is_expected())
                     && question.labels.without(&Label::App(question.to.app().clone())).is_within(&self.labels)
-                    && unnamed(question).is_subset(&self.receivers)
+                    && self.reaches(question)
             }
         }
     }
@@ -165,7 +250,11 @@ impl Grant {
 /// Receivers that the user did not name.
 fn unnamed(question: &Question) -> BTreeSet<String> {
     let unnamed = question.destinations.iter().filter(|destination| destination.whence != Whence::User);
-    unnamed.map(|destination| format!("{}={}", destination.parameter, destination.value)).collect()
+    unnamed.map(named).collect()
+}
+
+fn named(destination: &Destination) -> String {
+    format!("{}={}", destination.parameter, destination.value)
 }
 
 /// All grants that the hub knows. Those that are not for always live here alone and end with the hub.
@@ -194,6 +283,16 @@ impl Grants {
         let all = self.of.get_mut(user)?;
         let place = all.iter().position(|grant| grant.id == *id)?;
         Some(all.remove(place))
+    }
+
+    /// Those whose time is up are no longer in force. Returns them.
+    pub fn expire(&mut self, now: u64) -> Vec<Grant> {
+        let ended =
+            self.of.values().flatten().filter(|grant| !grant.is_current(now)).cloned().collect::<Vec<_>>();
+        if !ended.is_empty() {
+            self.keep(|grant| grant.is_current(now));
+        }
+        ended
     }
 
     /// Those of a query that has ended are no longer needed.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::decide::Decision;
 use super::destination::{Destination, Whence};
 use super::label::{Label, Labels, printable};
-use crate::plan::Conformance;
+use crate::plan::{Conformance, Sight, Source};
 use crate::registry::Catalogue;
 
 /// All that a decision depends on, besides policy and grants.
@@ -40,6 +40,8 @@ pub struct Question {
     pub conformance: Conformance,
     /// Who receives, by [`super::destination::check`].
     pub destinations: Vec<Destination>,
+    /// Which parts of the arguments came from earlier steps.
+    pub sources: Vec<Source>,
     /// By [`pin`].
     pub pin: String,
     /// Is somebody there to be asked?
@@ -209,6 +211,8 @@ impl Question {
             query: self.query.clone(),
             session: self.session.clone(),
             flow: self.flow(decision),
+            others: Vec::new(),
+            widths: Vec::new(),
             warning: warning.clone(),
             apps_words: apps_words
                 .filter(|words| !words.trim().is_empty())
@@ -257,6 +261,50 @@ impl Question {
         (!foreign.is_empty()).then(|| format!("It may carry {}.", foreign.join(", ")))
     }
 
+    /// The arguments that a model made, or chose with texts in sight that anybody may have written; each as a sentence. Who receives
+    /// is told by [`Question::receivers`].
+    #[must_use]
+    pub fn unaccounted(&self) -> Vec<String> {
+        let receives = |at: &str| {
+            let parameter = parameter(at);
+            self.destinations.iter().any(|destination| destination.parameter == parameter)
+        };
+        let doubtful = self.sources.iter().filter(|source| source.sight != Sight::Field);
+        doubtful
+            .filter(|source| !receives(&source.at))
+            .map(|source| {
+                let (parameter, step) = (printable(&parameter(&source.at), 40), &source.step);
+                let from = source.labels.to_strings().join(", ");
+                match source.sight {
+                    Sight::Text => format!("{parameter} is text, or was taken from a text, in what step {step} returned ({from}); whoever wrote that may have decided it."),
+                    Sight::Made | Sight::Field => format!("{parameter} was worked out by a model from what step {step} returned ({from})."),
+                }
+            })
+            .collect()
+    }
+
+    /// Characters in the arguments that a person would not see for what they are, as sentences.
+    #[must_use]
+    pub fn lookalikes(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        let Some(fields) = self.args.as_object() else { return told };
+        for (name, value) in fields {
+            let mut remarks = Vec::new();
+            texts(value, &mut |text| {
+                for remark in super::lookalike::remarks(text) {
+                    if !remarks.contains(&remark) {
+                        remarks.push(remark);
+                    }
+                }
+            });
+            remarks.truncate(5);
+            if !remarks.is_empty() {
+                told.push(format!("{} {}.", printable(name, 40), remarks.join(", ")));
+            }
+        }
+        told
+    }
+
     /// Who would receive without the user having named them, as sentences.
     #[must_use]
     pub fn receivers(&self) -> Vec<String> {
@@ -271,9 +319,14 @@ impl Question {
                     Whence::Planner => {
                         format!("{parameter} is {value:?}, which does not stand in your words.")
                     }
-                    Whence::Step { step, labels } => {
+                    Whence::Step { step, labels, sight } => {
+                        let text = if *sight == Sight::Text {
+                            ", from a text that anybody may have written"
+                        } else {
+                            ""
+                        };
                         format!(
-                            "{parameter} is {value:?}, which comes from step {step} ({}).",
+                            "{parameter} is {value:?}, which comes from step {step} ({}){text}.",
                             labels.to_strings().join(", ")
                         )
                     }
@@ -282,6 +335,12 @@ impl Question {
             })
             .collect()
     }
+}
+
+/// The parameter that a place in the arguments belongs to.
+fn parameter(at: &str) -> String {
+    let first = at.trim_start_matches('/').split('/').next().unwrap_or_default();
+    first.replace("~1", "/").replace("~0", "~")
 }
 
 /// What an effect means, to be put after "which".
@@ -320,6 +379,19 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("“{}”", printable(text, MAX_SHOWN)),
         other => printable(&other.to_string(), MAX_SHOWN),
+    }
+}
+
+/// Every text that is short enough to be read for its letters: a name, an address; not a letter's body.
+fn texts(value: &Value, found: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) if text.len() <= 300 => found(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+            found(name);
+            texts(field, found);
+        }),
+        _ => {}
     }
 }
 

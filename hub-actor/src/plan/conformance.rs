@@ -11,6 +11,7 @@ use bus::message::user::Effect;
 use serde_json::Value;
 
 use super::{Plan, Record, Step, StepKind, resolve};
+use crate::permission::destination::stands_in;
 
 /// Is it expected?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,21 +63,72 @@ pub enum Flowing<'a> {
         effect: Effect,
         /// With which arguments.
         args: &'a Value,
+        /// All that the user said in this conversation.
+        words: &'a str,
     },
 }
 
 /// Compares a flow with the plan and what was recorded.
 ///
-/// What an app asks for is expected in one case only: it reads by a functionality of its own, while it works on a step
-/// delegated to it. What it asks of another app is never a step of the plan, even if the plan does the very same: the
-/// plan gives that value to the executor, and here the app would get it.
+/// What an app asks for is expected in two cases only, both while it works on a step delegated to it, and both of a functionality of
+/// its own: it reads; or it changes something as it was told to, see [`told`]. What it asks of another app is never a step
+/// of the plan, even if the plan does the very same: the plan gives that value to the executor, and here the app would
+/// get it.
 #[must_use]
 pub fn conformance(plan: &Plan, used: &Used, record: &Record, flowing: Flowing<'_>) -> Conformance {
     match flowing {
         Flowing::Step { step, args } => of_step(plan, used, record, step, args),
-        Flowing::Asked { by, functionality, effect, args } => {
-            of_app(plan, used, record, by, functionality, effect, args)
+        Flowing::Asked { by, functionality, effect, args, words } => {
+            if functionality.app == *by
+                && let Some(step) = working(plan, used, by)
+                && (effect == Effect::Read
+                    || (effect == Effect::Write && told(step, functionality, args, words)))
+            {
+                return Conformance::Expected { step: step.id.clone() };
+            }
+            of_app(plan, record, by, functionality, args)
         }
+    }
+}
+
+/// The step that was delegated to this app and has begun.
+fn working<'a>(plan: &'a Plan, used: &Used, by: &AppId) -> Option<&'a Step> {
+    plan.steps.iter().find(|step| {
+        matches!(&step.kind, StepKind::Delegate { app, .. } if app == by) && used.by_plan.contains(&step.id)
+    })
+}
+
+/// Was the app told to do just this? Every word of the functionality's name and every value must stand in the user's
+/// words or in the request of the plan, and there must be a value: `delete_all` without one could be anybody's wish.
+fn told(step: &Step, wanted: &Functionality, args: &Value, words: &str) -> bool {
+    let StepKind::Delegate { request, .. } = &step.kind else { return false };
+    let said = format!("{words}\n{request}");
+    let low: Vec<String> = said
+        .split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let named = wanted.name.as_str().split('_').filter(|part| !part.is_empty()).all(|part| {
+        let part = part.to_lowercase();
+        low.iter().any(|word| word.starts_with(&part))
+    });
+    let mut values = 0_usize;
+    named && stand_in(&said, args, &mut values) && 0 < values
+}
+
+/// Does each value stand in the words by itself? A truth value stands nowhere.
+fn stand_in(words: &str, value: &Value, count: &mut usize) -> bool {
+    let mut one = |text: &str| {
+        *count = count.saturating_add(1);
+        stands_in(words, text)
+    };
+    match value {
+        Value::Null => true,
+        Value::Bool(_) => false,
+        Value::String(text) => text.is_empty() || one(text),
+        Value::Number(number) => one(&number.to_string()),
+        Value::Array(items) => items.iter().all(|item| stand_in(words, item, count)),
+        Value::Object(fields) => fields.values().all(|field| stand_in(words, field, count)),
     }
 }
 
@@ -92,21 +144,7 @@ fn of_step(plan: &Plan, used: &Used, record: &Record, id: &StepId, args: &Value)
     }
 }
 
-fn of_app(
-    plan: &Plan,
-    used: &Used,
-    record: &Record,
-    by: &AppId,
-    wanted: &Functionality,
-    effect: Effect,
-    args: &Value,
-) -> Conformance {
-    let works = plan.steps.iter().find(|step| {
-        matches!(&step.kind, StepKind::Delegate { app, .. } if app == by) && used.by_plan.contains(&step.id)
-    });
-    if let (true, Effect::Read, Some(step)) = (wanted.app == *by, effect, works) {
-        return Conformance::Expected { step: step.id.clone() };
-    }
+fn of_app(plan: &Plan, record: &Record, by: &AppId, wanted: &Functionality, args: &Value) -> Conformance {
     let same = |step: &&Step| {
         matches!(&step.kind, StepKind::Call { functionality, .. } if functionality == wanted)
             && resolve(step, record).is_ok_and(|resolved| resolved.args == *args)
@@ -136,3 +174,6 @@ fn difference(planned: &Value, given: &Value) -> String {
         .collect();
     format!("not as planned: {}", differing.join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bus::id::StepId;
 use serde_json::Value;
 
+use super::sight::Sight;
 use crate::permission::label::Labels;
 
 /// Values that were obtained while a plan is carried out.
@@ -15,7 +16,7 @@ use crate::permission::label::Labels;
 pub struct Record {
     results: BTreeMap<StepId, Recorded>,
     /// By the step that wanted it and where in its arguments it goes.
-    derived: BTreeMap<(StepId, String), Recorded>,
+    derived: BTreeMap<(StepId, String), Derived>,
 }
 
 /// A value and where it came from.
@@ -27,16 +28,24 @@ pub struct Recorded {
     pub labels: Labels,
 }
 
+/// A value that a quarantined conversation gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// The value, with what the conversation carried.
+    pub recorded: Recorded,
+    /// What was in sight of it.
+    pub sight: Sight,
+}
+
 impl Record {
     /// A step ended with this value. Its first end counts.
     pub fn finished(&mut self, step: StepId, value: Value, labels: Labels) {
         self.results.entry(step).or_insert(Recorded { value, labels });
     }
 
-    /// This value was derived for the argument at `at` of `step`. `labels` are those of the conversation that
-    /// derived it.
-    pub fn derived(&mut self, step: StepId, at: String, value: Value, labels: Labels) {
-        self.derived.entry((step, at)).or_insert(Recorded { value, labels });
+    /// This value was derived for the argument at `at` of `step`.
+    pub fn derived(&mut self, step: StepId, at: String, derived: Derived) {
+        self.derived.entry((step, at)).or_insert(derived);
     }
 
     /// What the step returned.
@@ -47,7 +56,7 @@ impl Record {
 
     /// What was derived for the argument at `at` of `step`.
     #[must_use]
-    pub fn derivation(&self, step: &StepId, at: &str) -> Option<&Recorded> {
+    pub fn derivation(&self, step: &StepId, at: &str) -> Option<&Derived> {
         self.derived.get(&(step.clone(), at.to_owned()))
     }
 }

@@ -179,7 +179,8 @@ fn values_are_put_in_at_any_depth_with_their_sources() {
     assert_eq!(resolve(step, &record), Err(Unresolved::NoResult { step: id("s1") }));
     record.finished(id("s1"), json!({"messages": [{"from": "eve@evil.example"}]}), labels("app:mail"));
     assert_eq!(resolve(step, &record), Err(Unresolved::NotDerived { at: "/subject".into() }));
-    record.derived(id("s2"), "/subject".into(), json!("Rent"), labels("user"));
+    let rent = Recorded { value: json!("Rent"), labels: labels("user") };
+    record.derived(id("s2"), "/subject".into(), Derived { recorded: rent, sight: Sight::Field });
     let resolved = resolve(step, &record).unwrap();
     assert_eq!(
         resolved.args,
@@ -303,7 +304,9 @@ fn conforms(
     args: &Value,
 ) -> Conformance {
     let (by, functionality) = (AppId::parse(by).unwrap(), Functionality::parse(functionality).unwrap());
-    conformance(plan, used, record, Flowing::Asked { by: &by, functionality: &functionality, effect, args })
+    let words = "Summarise the newest email";
+    let flowing = Flowing::Asked { by: &by, functionality: &functionality, effect, args, words };
+    conformance(plan, used, record, flowing)
 }
 
 fn differs(conformance: Conformance) -> String {

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use bus::id::StepId;
 use manifest::Schema;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::record::{Record, Recorded};
+use super::record::Record;
+use super::sight::{self, Sight};
 use super::{Step, StepKind};
 use crate::permission::label::{Label, Labels};
 
@@ -30,7 +31,7 @@ pub struct Derivation {
 /// The arguments of a step, with all values in place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
-    /// The arguments; for a delegate its request, as a text.
+    /// The arguments; for a delegate its request, as a text, or with the results of the steps that it comes after.
     pub args: Value,
     /// Which parts of the arguments are not the plan's own words.
     pub sources: Vec<Source>,
@@ -47,6 +48,8 @@ pub struct Source {
     pub step: StepId,
     /// What that value carries.
     pub labels: Labels,
+    /// What was in sight of whatever chose it.
+    pub sight: Sight,
 }
 
 /// Why a step's arguments cannot be had.
@@ -112,9 +115,24 @@ pub fn resolve(step: &Step, record: &Record) -> Result<Resolved, Unresolved> {
     let mut resolved = Resolved { args: Value::Null, sources: Vec::new(), labels: Labels::of(Label::User) };
     resolved.args = match &step.kind {
         StepKind::Call { args, .. } => put_in(args, &mut String::new(), step, record, &mut resolved)?,
-        StepKind::Delegate { request, .. } => Value::String(request.clone()),
+        StepKind::Delegate { request, .. } => handed_over(request, step, record, &mut resolved),
     };
     Ok(resolved)
+}
+
+/// A delegate's work: the request of the plan, and what the steps that it comes after have returned.
+fn handed_over(request: &str, step: &Step, record: &Record, into: &mut Resolved) -> Value {
+    let mut results = Vec::new();
+    for earlier in &step.after {
+        let Some(recorded) = record.result(earlier) else { continue };
+        let at = format!("/results/{}/value", results.len());
+        into.took(&at, earlier.clone(), recorded.labels.clone(), sight::of_taken(&recorded.value));
+        results.push(json!({"step": earlier, "value": recorded.value}));
+    }
+    if results.is_empty() {
+        return Value::String(request.to_owned());
+    }
+    json!({"request": request, "results": results})
 }
 
 fn put_in(
@@ -131,7 +149,7 @@ fn put_in(
             let recorded = record.result(&from).ok_or_else(|| Unresolved::NoResult { step: from.clone() })?;
             let part = part(&recorded.value, &path)
                 .ok_or_else(|| Unresolved::NoPart { step: from.clone(), path: path.clone() })?;
-            into.took(at, from, recorded);
+            into.took(at, from, recorded.labels.clone(), sight::of_taken(part));
             Ok(part.clone())
         }
         (Some(Ok(Marker::Derive { step: from, .. })), _) => {
@@ -139,12 +157,12 @@ fn put_in(
             let from = StepId::parse(&from).map_err(|_| not_derived())?;
             let derived = record.derivation(&step.id, at).ok_or_else(not_derived)?;
             // Whatever the caller says of the conversation, the value carries what its source carried.
-            let mut derived = derived.clone();
+            let mut labels = derived.recorded.labels.clone();
             if let Some(source) = record.result(&from) {
-                derived.labels.add(&source.labels);
+                labels.add(&source.labels);
             }
-            into.took(at, from, &derived);
-            Ok(derived.value)
+            into.took(at, from, labels, derived.sight);
+            Ok(derived.recorded.value.clone())
         }
         // A malformed marker does not come out of the parser.
         (Some(Err(_)), _) => Err(Unresolved::NotDerived { at: at.clone() }),
@@ -171,9 +189,9 @@ fn put_in(
 }
 
 impl Resolved {
-    fn took(&mut self, at: &str, step: StepId, recorded: &Recorded) {
-        self.labels.add(&recorded.labels);
-        self.sources.push(Source { at: at.to_owned(), step, labels: recorded.labels.clone() });
+    fn took(&mut self, at: &str, step: StepId, labels: Labels, sight: Sight) {
+        self.labels.add(&labels);
+        self.sources.push(Source { at: at.to_owned(), step, labels, sight });
     }
 }
 

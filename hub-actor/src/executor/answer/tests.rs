@@ -74,6 +74,8 @@ fn an_outcome_always_fits_one_message() {
         plan: json!({"steps": []}),
         results: (1..9).map(|n| result(&format!("s{n}"), big(), None)).collect(),
         flows: (0..50).map(|_| flow("plan", Verdict::Allow, big())).collect(),
+        choices: Vec::new(),
+        unsupported: Vec::new(),
         model_calls: Default::default(),
         prompts: 0,
         elapsed_ms: 1,

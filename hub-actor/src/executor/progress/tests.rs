@@ -4,7 +4,7 @@ use bus::id::{AppId, Functionality};
 use serde_json::json;
 
 use super::*;
-use crate::plan::{Record, StepKind, Used};
+use crate::plan::{Record, Recorded, Sight, StepKind, Used};
 
 fn id(text: &str) -> StepId {
     StepId::parse(text).unwrap()
@@ -119,7 +119,10 @@ fn a_step_waits_for_all_its_derivations_and_fails_with_the_first_that_failed() {
         step: id("s2"),
         at: at.into(),
         result: result
-            .map(|value| (json!(value), Labels::none()))
+            .map(|value| Derived {
+                recorded: Recorded { value: json!(value), labels: Labels::none() },
+                sight: Sight::Field,
+            })
             .map_err(|why| Failure::new(FailureCode::Model, why)),
     };
     assert_eq!(scene.on(derived("/x", Ok("a"))), Vec::<String>::new());
