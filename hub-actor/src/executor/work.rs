@@ -218,3 +218,18 @@ fn task_limit(limits: &Limits) -> Duration {
 fn shared(inquiry: &Inquiry) -> By {
     if inquiry.private { By::Private } else { By::Shared }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_schema_refers_to_as_its_own_is_found_where_it_becomes_a_field() {
+        let schema = json!({"$ref": "#/$defs/Mode", "$defs": {"Mode": {"enum": ["r", "rw"]}}});
+        let whole = manifest::Schema::parse(as_field(&schema)).unwrap();
+        assert!(whole.check(&json!({"value": "r"})).is_ok());
+        assert!(whole.check(&json!({"value": "x"})).is_err());
+        assert!(as_field(&json!(true)).pointer("/properties/value").unwrap().is_boolean());
+    }
+}
