@@ -31,7 +31,12 @@ pub async fn answer(parts: &Parts, desk: &Desk, user: UserId, admin: Admin) -> R
             Ok(json!({"forgotten": forgotten}))
         }
         Admin::Apps => Ok(apps(parts)),
+        Admin::Choose { choice, app, keep } => parts.choosing.choose_app(user, choice, app, keep).await,
+        Admin::Defaults => parts.choosing.defaults(user).await,
+        Admin::SetDefault { functionality } => parts.choosing.set_default(user, functionality).await,
+        Admin::ClearDefault { name } => parts.choosing.clear_default(user, name).await,
         Admin::Status => status(parts, desk).await,
+        Admin::Stats => parts.permission.stats(user).await.map_err(|error| error.to_string()),
     }
 }
 

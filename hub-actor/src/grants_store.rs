@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv, stream::StorageType};
 use bus::acl::GRANTS_BUCKET;
 use bus::id::UserId;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
+use serde::Serialize;
 
 use crate::permission::grant::{Grant, GrantId, Scope};
 
@@ -81,14 +83,11 @@ impl GrantsStore {
     /// # Errors
     /// If the bus does not answer or something stored is no grant.
     pub async fn load(&self) -> Result<Vec<Grant>, GrantsError> {
-        let keys = within("list them", async {
-            let keys = self.bucket.keys().await.map_err(boxed)?;
-            keys.try_collect::<Vec<String>>().await.map_err(boxed)
-        });
         let mut grants = Vec::new();
-        for key in keys.await? {
+        // What has a key of another form is none: see `choosing/store.rs`.
+        for key in self.keys().await?.into_iter().filter(|key| key.matches('.').count() == 1) {
             // Revoked since it was listed: then it is not one.
-            let Some(value) = within("read one", self.bucket.get(key.as_str())).await? else { continue };
+            let Some(value) = self.read(&key).await? else { continue };
             let grant: Grant = serde_json::from_slice(&value).map_err(|source| GrantsError {
                 doing: "read one",
                 kind: GrantsErrorKind::Damaged,
@@ -108,12 +107,7 @@ impl GrantsStore {
         if grant.scope != Scope::Always {
             return Ok(());
         }
-        let value = serde_json::to_vec(grant).map_err(|source| GrantsError {
-            doing: "keep one",
-            kind: GrantsErrorKind::Damaged,
-            source: Some(Box::new(source)),
-        })?;
-        within("keep one", self.bucket.put(key(&grant.user, &grant.id), value.into())).await.map(|_| ())
+        self.write(&key(&grant.user, &grant.id), grant).await
     }
 
     /// Forgets one.
@@ -121,7 +115,36 @@ impl GrantsStore {
     /// # Errors
     /// If the bus does not take it.
     pub async fn remove(&self, user: &UserId, id: &GrantId) -> Result<(), GrantsError> {
-        within("forget one", self.bucket.purge(key(user, id))).await
+        self.forget(&key(user, id)).await
+    }
+
+    /// The keys of all that is in the bucket.
+    pub(crate) async fn keys(&self) -> Result<Vec<String>, GrantsError> {
+        let keys = within("list them", async {
+            let keys = self.bucket.keys().await.map_err(boxed)?;
+            keys.try_collect::<Vec<String>>().await.map_err(boxed)
+        });
+        keys.await
+    }
+
+    /// What is there under this key, if anything is.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<Bytes>, GrantsError> {
+        within("read one", self.bucket.get(key)).await
+    }
+
+    /// Keeps something under this key.
+    pub(crate) async fn write(&self, key: &str, value: &impl Serialize) -> Result<(), GrantsError> {
+        let value = serde_json::to_vec(value).map_err(|source| GrantsError {
+            doing: "keep one",
+            kind: GrantsErrorKind::Damaged,
+            source: Some(Box::new(source)),
+        })?;
+        within("keep one", self.bucket.put(key, value.into())).await.map(|_| ())
+    }
+
+    /// Forgets what is under this key.
+    pub(crate) async fn forget(&self, key: &str) -> Result<(), GrantsError> {
+        within("forget one", self.bucket.purge(key)).await
     }
 }
 

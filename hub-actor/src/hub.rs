@@ -15,6 +15,8 @@ use bus::launch::{Child, HubConfig, LaunchError};
 use bus::subject::Auditor;
 use manifest::{AppKind, ManifestError};
 
+use crate::choosing::Chooser;
+use crate::choosing::store::DefaultsStore;
 use crate::dispatch::{self, Subscriptions};
 use crate::grants_store::{GrantsError, GrantsStore};
 use crate::instructions::{Instructions, Missing};
@@ -23,7 +25,7 @@ use crate::memory::store::{Store, StoreError};
 use crate::parts::{Model, Outages, Parts};
 use crate::permission::actor::Permission;
 use crate::permission::grant::{Grant, Grants};
-use crate::permission::policy::{NoSuchPreset, Policy, Preset};
+use crate::permission::policy::{Faults, NoSuchPreset, Policy, Preset};
 use crate::planner::actor::Planner;
 use crate::registry::Catalogue;
 use crate::service::Listed;
@@ -55,9 +57,9 @@ pub enum StartError {
     /// The preset is not one.
     #[error(transparent)]
     Preset(#[from] NoSuchPreset),
-    /// Policy files are named, and this version reads none.
-    #[error("policy files are not supported yet")]
-    Policies,
+    /// A rule is none, or the schema does not allow it.
+    #[error("the policy cannot be used: {0}")]
+    Policies(#[from] Faults),
     /// The model's instructions are not there.
     #[error(transparent)]
     Instructions(#[from] Missing),
@@ -78,8 +80,8 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Launch(_) | Self::Bus(_) => "see `url` and `credentials` under [bus] in the configuration",
-            Self::Preset(_) | Self::Policies => {
-                "see `preset` and `policies` under [permission] in the configuration"
+            Self::Preset(_) | Self::Policies(_) => {
+                "see `preset` and `policies` under [permission] in the configuration; `secgpt policy check FILE` tries a file"
             }
             Self::Memory(_) => "see `url` under [memory] in the configuration",
             Self::Grants(_) => "the NATS server needs JetStream, and a disk that is not full",
@@ -104,9 +106,10 @@ impl Hub {
     /// # Errors
     /// As [`Hub::start`].
     pub async fn start_on(bus: Bus, config: &HubConfig) -> Result<Self, StartError> {
-        let policy = Policy::preset(config.preset.parse::<Preset>()?);
-        if !config.policies.is_empty() {
-            return Err(StartError::Policies);
+        let preset = config.preset.parse::<Preset>()?;
+        let policy = Policy::load(preset, config.presets.as_deref(), &config.policies)?;
+        for note in policy.notes() {
+            tracing::warn!(%note, "a rule deserves a look");
         }
         let instructions = Arc::new(Instructions::load(&config.prompts)?);
         let signer = Signer::new(&config.signing_seed, config.account.clone())?;
@@ -119,10 +122,13 @@ impl Hub {
         let subscriptions = Subscriptions::begin(&bus).await?;
         // Answered on the same connection: from here on the subscriptions are in force.
         let (grants_store, grants) = grants(&bus).await?;
+        let defaults_store = DefaultsStore::beside(&grants_store);
+        let defaults = defaults_store.load().await?;
 
         let spokes = Spokes::start(&bus, offers(&catalogue, config), signer);
         let timeout = Duration::from_millis(config.prompt_timeout_ms);
         let permission = Permission::start(&bus, policy, Grants::new(grants), grants_store, timeout);
+        let choosing = Chooser::start(catalogue.clone(), defaults, defaults_store, timeout);
         let model = Model::default();
         let planner = Planner::start(
             &bus,
@@ -147,6 +153,7 @@ impl Hub {
             instructions,
             spokes,
             permission,
+            choosing,
             planner,
             memory,
             model,

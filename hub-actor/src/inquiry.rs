@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bus::client::Bus;
 use bus::id::{SessionId, UserId, WorkId};
-use bus::message::user::{Event, Flow, Happening, Query, StepResult};
+use bus::message::user::{Chosen, Event, Flow, Happening, Query, StepResult};
 use bus::subject::{Leaf, Subject};
 use tokio::sync::mpsc;
 
@@ -62,6 +62,8 @@ pub struct Ledger {
     pub flows: Vec<Flow>,
     /// Flows that are in the audit only.
     pub flows_left_out: u64,
+    /// Which app was to do it, where several could.
+    pub choices: Vec<Chosen>,
     /// Model calls of the planner.
     pub planner_calls: u64,
     /// Model calls in spokes.

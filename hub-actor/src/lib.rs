@@ -7,6 +7,7 @@ pub mod plan;
 pub mod planner;
 pub mod registry;
 
+pub mod choosing;
 pub mod executor;
 pub mod inquiry;
 pub mod isc;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bus::client::Bus;
 use manifest::ManifestError;
 
+use crate::choosing::Chooser;
 use crate::instructions::Instructions;
 use crate::memory::actor::Memory;
 use crate::permission::actor::Permission;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub spokes: Spokes,
     /// Who permits it.
     pub permission: Permission,
+    /// Who finds out which app is to do it.
+    pub choosing: Chooser,
     /// Who plans it.
     pub planner: Planner,
     /// Who remembers it.

@@ -217,7 +217,7 @@ impl DeskActor {
         let (parts, desk) = (self.parts.clone(), Desk { address });
         actix::spawn(async move {
             let refused = conduct::conduct(&parts, &inquiry, refused, to_cut).await;
-            parts.permission.query_ended(inquiry.id.clone());
+            parts.permission.query_ended(inquiry.user.clone(), inquiry.id.clone());
             if inquiry.private {
                 parts.spokes.query_over(inquiry.id.clone());
             }
@@ -247,6 +247,7 @@ impl DeskActor {
     fn end_session(&mut self, key: &(UserId, SessionId)) {
         self.sessions.remove(key);
         self.parts.permission.session_ended(key.0.clone(), key.1.clone());
+        self.parts.choosing.session_ended(key.0.clone(), key.1.clone());
         self.parts.spokes.session_over(key.0.clone(), key.1.clone());
     }
 

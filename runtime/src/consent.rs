@@ -3,7 +3,8 @@
 //! Answers: what does this kind of user say to this prompt?
 //! Never: allows what a prompt does not offer.
 
-use bus::message::user::{Choice, Prompt};
+use bus::id::AppId;
+use bus::message::user::{AppChoice, Choice, Prompt};
 
 /// The kind of user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +69,53 @@ pub fn typed(word: &str, offers: &[Choice]) -> Option<Choice> {
     offers.contains(&choice).then_some(choice)
 }
 
+/// What is said to a choice between apps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// This app; from now on, if `keep`.
+    App {
+        /// Which.
+        app: AppId,
+        /// Is it to be the default?
+        keep: bool,
+    },
+    /// None of them.
+    NoneOfThem,
+}
+
+impl Consent {
+    /// What this kind of user says to a choice: the planned app, which is offered first. Nothing, if a person is to be
+    /// asked, or if nobody is there.
+    #[must_use]
+    pub fn pick(self, choice: &AppChoice) -> Option<Pick> {
+        match self {
+            Consent::Ask | Consent::Deny => None,
+            Consent::Expected | Consent::Once => {
+                choice.offers.first().map(|offer| Pick::App { app: offer.app.clone(), keep: false })
+            }
+        }
+    }
+}
+
+/// The pick of a typed line: a number or a name as offered, `always` behind it for a default, or `d` for none.
+#[must_use]
+pub fn picked(line: &str, choice: &AppChoice) -> Option<Pick> {
+    let line = line.trim().to_ascii_lowercase();
+    let mut words = line.split_whitespace();
+    let (word, keep) = match (words.next()?, words.next(), words.next()) {
+        (word, None, None) => (word, false),
+        (word, Some("always"), None) => (word, true),
+        _ => return None,
+    };
+    if matches!(word, "d" | "deny" | "none" | "n" | "no") && !keep {
+        return Some(Pick::NoneOfThem);
+    }
+    let place = word.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let mut offers = choice.offers.iter().enumerate();
+    let offer = offers.find(|(index, offer)| Some(*index) == place || offer.app.as_str() == word);
+    offer.map(|(_, offer)| Pick::App { app: offer.app.clone(), keep })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -98,5 +146,24 @@ mod tests {
         assert_eq!(Consent::Once.answer(&prompt(None, &[Choice::Deny])), Answer::Say(Choice::Deny));
         assert_eq!(typed("a", &[Choice::Once, Choice::Deny]), None);
         assert_eq!(typed("Once\n", &[Choice::Once, Choice::Deny]), Some(Choice::Once));
+    }
+
+    #[test]
+    fn an_app_is_picked_by_number_or_name_and_nothing_else_picks_one() {
+        let offer = |app: &str| json!({"app": app, "functionalities": []});
+        let choice: AppChoice = serde_json::from_value(
+            json!({"id": "c", "args": {}, "offers": [offer("metro_hail"), offer("quick_ride")], "limit_ms": 1}),
+        )
+        .unwrap();
+        let app = |name: &str, keep| Some(Pick::App { app: AppId::parse(name).unwrap(), keep });
+        assert_eq!(picked("2\n", &choice), app("quick_ride", false));
+        assert_eq!(picked("Metro_Hail always", &choice), app("metro_hail", true));
+        assert_eq!(picked("d", &choice), Some(Pick::NoneOfThem));
+        for line in ["", "0", "3", "always", "d always", "1 2", "drive", "What is the fare?"] {
+            assert_eq!(picked(line, &choice), None, "{line}");
+        }
+        // The planned app is offered first.
+        assert_eq!(Consent::Expected.pick(&choice), app("metro_hail", false));
+        assert_eq!(Consent::Ask.pick(&choice), None);
     }
 }

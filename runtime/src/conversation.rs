@@ -9,10 +9,10 @@ mod view;
 use std::collections::VecDeque;
 
 use bus::id::{SessionId, WorkId};
-use bus::message::user::{Choice, Happening, Outcome, Prompt};
+use bus::message::user::{Admin, AppChoice, Happening, Outcome};
 
 use crate::client::{Asked, Client, Heard, Question};
-use crate::consent::{Answer, Consent};
+use crate::consent::{Answer, Consent, Pick};
 use crate::error::Error;
 
 pub use keys::Keys;
@@ -100,6 +100,9 @@ impl Conversation {
                 Heard::Happening(Happening::Answered(outcome)) => {
                     return Ok(Ended::Outcome(outcome, view.finish()));
                 }
+                Heard::Happening(Happening::Choosing(choice)) => {
+                    self.choose(&choice, &mut asked, &mut waiting, &mut view).await?;
+                }
                 Heard::Happening(happening) => view.show(&happening),
                 Heard::Prompt(prompt) => match self.consent.answer(&prompt) {
                     Answer::Say(choice) => {
@@ -108,7 +111,8 @@ impl Conversation {
                     }
                     Answer::AskPerson => {
                         view.prompt(&prompt);
-                        match self.person(&prompt, &mut asked, &mut waiting).await? {
+                        let answer = self.keys.choose(&prompt);
+                        match person(answer, &mut asked, &mut waiting).await? {
                             Some(choice) => {
                                 view.chosen(choice);
                                 asked.answer(&prompt, choice).await?;
@@ -121,29 +125,62 @@ impl Conversation {
         }
     }
 
-    /// What the person says; nothing if the query came to its end without it. Goes on listening, because another
-    /// client may answer first and the hub may fall silent.
-    async fn person(
+    /// Which app is to do it: as this kind of user, or the person, says. Nothing is said where nobody is there.
+    async fn choose(
         &mut self,
-        prompt: &Prompt,
+        choice: &AppChoice,
         asked: &mut Asked,
         waiting: &mut VecDeque<Heard>,
-    ) -> Result<Option<Choice>, Error> {
-        let mut choice = std::pin::pin!(self.keys.choose(prompt));
-        loop {
-            tokio::select! {
-                choice = &mut choice => return Ok(Some(choice)),
-                heard = asked.next() => {
-                    let heard = heard?;
-                    let end = matches!(heard, Heard::Happening(Happening::Answered(_)));
-                    // What is beyond the bound is progress that nobody will miss; the end is always kept.
-                    let kept = waiting.len() < WAITING && !matches!(heard, Heard::Happening(Happening::Alive));
-                    if kept || end {
-                        waiting.push_back(heard);
+        view: &mut View,
+    ) -> Result<(), Error> {
+        let pick = match (self.consent, self.consent.pick(choice)) {
+            (_, Some(pick)) => pick,
+            (Consent::Ask, None) => {
+                view.choice(choice);
+                match person(self.keys.pick(choice), asked, waiting).await? {
+                    Some(Some(pick)) => pick,
+                    Some(None) | None => {
+                        view.note("nobody chose in time, or it is no longer needed");
+                        return Ok(());
                     }
-                    if end {
-                        return Ok(None);
-                    }
+                }
+            }
+            (_, None) => return Ok(()),
+        };
+        let (app, keep) = match pick.clone() {
+            Pick::App { app, keep } => (Some(app), keep),
+            Pick::NoneOfThem => (None, false),
+        };
+        match self.client.admin(&Admin::Choose { choice: choice.id.clone(), app, keep }).await {
+            Ok(_) => view.picked(&pick),
+            // The query goes on, whoever answered first.
+            Err(error) => view.note(&error.line()),
+        }
+        Ok(())
+    }
+}
+
+/// What the person says; nothing if the query came to its end without it. Goes on listening, because another
+/// client may answer first and the hub may fall silent.
+async fn person<T>(
+    answer: impl Future<Output = T>,
+    asked: &mut Asked,
+    waiting: &mut VecDeque<Heard>,
+) -> Result<Option<T>, Error> {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return Ok(Some(answer)),
+            heard = asked.next() => {
+                let heard = heard?;
+                let end = matches!(heard, Heard::Happening(Happening::Answered(_)));
+                // What is beyond the bound is progress that nobody will miss; the end is always kept.
+                let kept = waiting.len() < WAITING && !matches!(heard, Heard::Happening(Happening::Alive));
+                if kept || end {
+                    waiting.push_back(heard);
+                }
+                if end {
+                    return Ok(None);
                 }
             }
         }

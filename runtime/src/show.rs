@@ -6,11 +6,13 @@
 pub mod clean;
 pub mod paint;
 
+mod choice;
 mod outcome;
 mod progress;
 mod prompt;
 mod wrap;
 
+pub use choice::{choice, choose, chosen};
 pub use outcome::{failure, mend, outcome, value_line};
 pub use progress::{Progress, Quiet};
 pub use prompt::{offers, prompt};

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bus::acl::Role;
 use bus::client::{Address, Bus, Inbound, WhenLost};
-use bus::id::{SessionId, UserId, WorkId};
+use bus::id::{AppId, SessionId, UserId, WorkId};
 use bus::identity::{Realm, Signer};
 use bus::message::user::{
-    Accepted, Admin, AdminReply, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
+    Accepted, Admin, AdminReply, AppChoice, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
 };
 use bus::secret::Secret;
 use bus::subject::{Leaf, Op, Subject, inbox, pattern};
@@ -74,6 +74,38 @@ pub struct Person {
     pub prompts: Vec<Prompt>,
     /// The last query.
     pub last: Option<WorkId>,
+    /// What is said to a choice between apps: the app, and whether it is to be the default. By default the one that is
+    /// offered first.
+    pub picks: Pick,
+    /// All choices between apps so far.
+    pub choices: Vec<AppChoice>,
+}
+
+/// What a person says to a choice between apps.
+#[derive(Clone, Debug)]
+pub enum Pick {
+    /// The one that is offered first.
+    First,
+    /// This one; from now on, if so said.
+    App(&'static str, bool),
+    /// None of them.
+    NoneOfThem,
+    /// Nothing.
+    Silence,
+}
+
+impl Pick {
+    /// What is sent, if anything is.
+    fn answer(&self, choice: &AppChoice) -> Option<Admin> {
+        let id = choice.id.clone();
+        let (app, keep) = match self {
+            Pick::First => (choice.offers.first().map(|offer| offer.app.clone()), false),
+            Pick::App(app, keep) => (Some(AppId::parse(app).expect("a name")), *keep),
+            Pick::NoneOfThem => (None, false),
+            Pick::Silence => return None,
+        };
+        Some(Admin::Choose { choice: id, app, keep })
+    }
 }
 
 impl Person {
@@ -109,6 +141,8 @@ impl Person {
             private: false,
             prompts: Vec::new(),
             last: None,
+            picks: Pick::First,
+            choices: Vec::new(),
         }
     }
 
@@ -168,7 +202,8 @@ impl Person {
     /// # Panics
     /// If the hub does not say.
     pub fn outcome(&mut self, answers: &mut dyn FnMut(&Prompt) -> Option<Choice>) -> Outcome {
-        let Self { runtime, bus, inbound, prompts, last, user, .. } = self;
+        let Self { runtime, bus, inbound, prompts, last, user, picks, choices, .. } = self;
+        let admin = Subject::UserOut { user: user.clone(), op: Op::ADMIN };
         let query = last.clone().expect("a query");
         let consent = Subject::UserOut { user: user.clone(), op: Op::CONSENT };
         runtime.block_on(async {
@@ -186,14 +221,26 @@ impl Person {
                             let id = prompt.id.clone();
                             prompts.push(prompt);
                             if let Some(choice) = choice {
-                                let answer = Consent { prompt: id, choice };
+                                let answer = Consent::new(id, choice);
                                 bus.publish(&consent, &answer, None).await.expect("a connection");
                             }
                         }
                         Subject::UserIn { leaf: Leaf::Event(_), .. } => {
                             let event: Event = message.body().expect("an event");
-                            if let (true, Happening::Answered(outcome)) = (event.query == query, event.what) {
-                                return *outcome;
+                            match event.what {
+                                _ if event.query != query => {}
+                                Happening::Answered(outcome) => return *outcome,
+                                Happening::Choosing(choice) => {
+                                    if let Some(answer) = picks.answer(&choice) {
+                                        let reply: AdminReply = bus
+                                            .request(&admin, &answer, None, PATIENCE)
+                                            .await
+                                            .expect("the hub answers");
+                                        reply.result.expect("the hub takes the choice");
+                                    }
+                                    choices.push(*choice);
+                                }
+                                _ => {}
                             }
                         }
                         _ => {}

@@ -96,6 +96,14 @@ fn pick(mut scored: Vec<(Functionality, f64)>, query: &str, limit: usize) -> Vec
     chosen.into_iter().chain(rest).take(limit).collect()
 }
 
+/// Do these words of the user name the app? `quick_ride` is also named by "Quick Ride" and by "quick rides", and not
+/// by "a quick look at a ride".
+#[must_use]
+pub fn names(text: &str, app: &AppId) -> bool {
+    let (said, name) = (words(text), words(app.as_str()));
+    !name.is_empty() && said.windows(name.len()).any(|part| part == name)
+}
+
 /// Names, the vetted summary, parameter names as the planner sees them. Never a description.
 fn document(functionality: &Functionality, spec: &FunctionSpec) -> String {
     let summary = spec.summary.as_deref().unwrap_or_default();

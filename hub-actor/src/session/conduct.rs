@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::Cut;
+use crate::choosing::NoneOfThem;
 use crate::executor::{self, answer, work};
 use crate::inquiry::Inquiry;
 use crate::memory::actor::Exchange;
@@ -100,10 +101,15 @@ async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -
         if inquiry.private { Conversation::default() } else { remembered(parts, inquiry).await };
     inquiry.said_before(&users_words(&conversation));
     inquiry.say(Happening::Planning);
+    let not_again: Vec<String> = refused.iter().map(|refused| refused.to.clone()).collect();
     let plan = match parts.planner.plan(inquiry, conversation, refused).await {
         Err(failure) => return Ended::failed(failure.detail),
         Ok(Planned::Answer(text)) => return Ended::answered(text),
-        Ok(Planned::Steps(plan)) => Arc::new(plan),
+        Ok(Planned::Steps(plan)) => plan,
+    };
+    let plan = match parts.choosing.settle(inquiry, plan, &not_again).await {
+        Ok(plan) => Arc::new(plan),
+        Err(NoneOfThem) => return Ended::failed("you chose none of the apps that could do it, so nothing was done"),
     };
     inquiry.course(|course| course.plan = Arc::clone(&plan));
     inquiry.say(Happening::Planned { plan: plan.to_json() });
@@ -225,6 +231,8 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
         plan: if plan.steps.is_empty() { json!({"steps": []}) } else { plan.to_json() },
         results: ledger.results,
         flows: ledger.flows,
+        choices: ledger.choices,
+        unsupported: Vec::new(),
         model_calls: [
             ("planner".to_owned(), ledger.planner_calls),
             ("spokes".to_owned(), ledger.spoke_calls),

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use bus::acl::Role;
 use bus::client::{Bus, Inbound};
-use bus::id::{SessionId, UserId, WorkId};
+use bus::id::{AppId, SessionId, UserId, WorkId};
 use bus::message::user::{
-    Accepted, Admin, AdminReply, CancelQuery, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
+    Accepted, Admin, AdminReply, AppChoice, CancelQuery, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
 };
 use bus::subject::{Leaf, Op, Subject, pattern};
 use serde_json::Value;
@@ -108,8 +108,26 @@ impl Client {
         }
     }
 
+    /// The next choice between apps, unanswered.
+    pub async fn next_choice(&mut self) -> AppChoice {
+        loop {
+            let message =
+                tokio::time::timeout(PATIENCE, self.inbound.next()).await.expect("a choice").unwrap();
+            if matches!(message.subject, Subject::UserIn { leaf: Leaf::Event(_), .. })
+                && let Happening::Choosing(choice) = message.body::<Event>().unwrap().what
+            {
+                return *choice;
+            }
+        }
+    }
+
+    pub async fn choose(&self, choice: &AppChoice, app: Option<&str>, keep: bool) -> Result<Value, String> {
+        let app = app.map(|app| AppId::parse(app).unwrap());
+        self.admin(Admin::Choose { choice: choice.id.clone(), app, keep }).await
+    }
+
     pub async fn consent(&self, prompt: WorkId, choice: Choice) {
-        self.bus.publish(&self.out(Op::CONSENT), &Consent { prompt, choice }, None).await.unwrap();
+        self.bus.publish(&self.out(Op::CONSENT), &Consent::new(prompt, choice), None).await.unwrap();
     }
 
     pub async fn cancel(&self, query: WorkId) {

@@ -11,6 +11,7 @@ mod peers;
 mod town;
 
 mod answers;
+mod choices;
 mod faults;
 mod memory;
 mod prompts;

@@ -32,6 +32,8 @@ pub struct Plot {
     /// Is there a store?
     pub redis: Redis,
     pub preset: &'static str,
+    /// Is there an app `vault` that does what `drive` does?
+    pub vault: bool,
     pub prompt_timeout: Duration,
 }
 
@@ -44,6 +46,7 @@ impl Plot {
             hosts: vec![Starts::Well],
             redis: Redis::start(),
             preset: "balanced",
+            vault: false,
             prompt_timeout: Duration::from_secs(10),
         }
     }
@@ -91,7 +94,7 @@ impl Town {
         let says = plot.plans.iter().map(|plan| plan.as_str().map_or_else(|| plan.to_string(), Into::into));
         let gateway = Gateway::join(&broker, says.collect()).await;
         let folder = broker.folder.path().join("apps");
-        write_apps(&folder);
+        write_apps(&folder, plot.vault);
         let config = config(&broker, &plot, &folder);
         let hub = Hub::start_on(broker.bus(&Role::Hub).await, &config).await.unwrap();
         let (manifests, problems) = manifest::load_all(&config.apps, None, &config.limits);
@@ -152,6 +155,7 @@ fn config(broker: &Broker, plot: &Plot, apps: &Path) -> HubConfig {
         enabled: None,
         prompts: Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/prompts"),
         preset: plot.preset.into(),
+        presets: None,
         policies: Vec::new(),
         prompt_timeout_ms: u64::try_from(plot.prompt_timeout.as_millis()).unwrap(),
         memory_url: Secret::new(plot.redis.url()),
@@ -164,8 +168,8 @@ fn config(broker: &Broker, plot: &Plot, apps: &Path) -> HubConfig {
     }
 }
 
-/// Three apps. `mail` reads, keeps drafts and sends; `drive` reads; `muse` is a prompt.
-fn write_apps(folder: &Path) {
+/// Three apps. `mail` reads, keeps drafts and sends; `drive` reads; `muse` is a prompt. And `vault`, which reads as well.
+fn write_apps(folder: &Path, vault: bool) {
     let app = |name: &str, kind: &str, functions: &[(&str, &str, &str)]| {
         let dir = folder.join(name);
         std::fs::create_dir_all(&dir).unwrap();
@@ -195,6 +199,9 @@ fn write_apps(folder: &Path) {
         ],
     );
     app("drive", stdio, &[("read", "read", "")]);
+    if vault {
+        app("vault", stdio, &[("read", "read", "")]);
+    }
     app("muse", "kind = \"prompt\"", &[("respond", "read", "")]);
 }
 

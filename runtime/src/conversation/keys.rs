@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::message::user::{Choice, Prompt};
+use bus::message::user::{AppChoice, Choice, Prompt};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal;
 use tokio::sync::mpsc;
 
-use crate::consent::typed;
+use crate::consent::{Pick, picked, typed};
 use crate::show;
 
 /// Where answers come from.
@@ -79,6 +79,38 @@ impl Keys {
                 key(question, limit, move |key| typed(&key.to_string(), &offers))
                     .await
                     .unwrap_or(Choice::Deny)
+            }
+        }
+    }
+
+    /// Which app the person wants, of a choice that is on the screen; nothing, if nobody says so in time. Escape, and
+    /// the end of a pipe, mean none of them.
+    pub async fn pick(&mut self, choice: &AppChoice) -> Option<Pick> {
+        let limit = Duration::from_millis(choice.limit_ms);
+        let offered = choice.clone();
+        match self {
+            Keys::Pipe(lines) => {
+                let answer = async {
+                    while let Some(line) = lines.recv().await {
+                        if let Some(pick) = picked(&line, &offered) {
+                            return pick;
+                        }
+                    }
+                    Pick::NoneOfThem
+                };
+                tokio::time::timeout(limit, answer).await.ok()
+            }
+            Keys::Terminal => {
+                let begun = Instant::now();
+                let question = show::choose(choice);
+                match key(question, limit, move |key| picked(&key.to_string(), &offered)).await {
+                    Some(Pick::App { app, .. }) => {
+                        let keep = self.yes(&format!("always use {app} for this?")).await;
+                        Some(Pick::App { app, keep })
+                    }
+                    Some(Pick::NoneOfThem) => Some(Pick::NoneOfThem),
+                    None => (begun.elapsed() < limit).then_some(Pick::NoneOfThem),
+                }
             }
         }
     }

@@ -5,10 +5,11 @@
 
 use std::io::Write;
 
-use bus::message::user::{Choice, Happening, Prompt};
+use bus::message::user::{AppChoice, Choice, Happening, Prompt};
 use serde_json::Value;
 
 use crate::cli::Global;
+use crate::consent::Pick;
 use crate::show::paint::Paint;
 use crate::show::{self, Progress, Quiet, clean};
 
@@ -77,6 +78,7 @@ impl View {
                     self.streamed.push_str(&text);
                 }
             }
+            Happening::Choosing(_) => self.progress.say("waiting for you to choose an app"),
             Happening::Alive | Happening::Answered(_) => {}
         }
     }
@@ -93,6 +95,28 @@ impl View {
         self.end_line();
         self.progress.aside(|| eprint_all(&format!("\n{text}")));
         self.progress.clear();
+    }
+
+    /// Shows a choice between apps; the question follows.
+    pub fn choice(&mut self, choice: &AppChoice) {
+        let text = show::choice(choice, self.paint, show::columns());
+        self.end_line();
+        self.progress.aside(|| eprint_all(&format!("\n{text}")));
+        self.progress.clear();
+    }
+
+    /// Shows which app was picked, by a person or by a rule.
+    pub fn picked(&mut self, pick: &Pick) {
+        let said = match pick {
+            Pick::App { app, keep: true } => format!("{app}, from now on"),
+            Pick::App { app, keep: false } => format!("{app}, in this conversation"),
+            Pick::NoneOfThem => "none of them".to_owned(),
+        };
+        self.write_down(format!("choice of an app: {said}"));
+        if !self.quiet {
+            eprint_all(&format!("  {}\n", self.paint.dim(&said)));
+        }
+        self.progress = Progress::new(if self.quiet { Quiet::Yes } else { Quiet::No });
     }
 
     /// Shows what the person chose.

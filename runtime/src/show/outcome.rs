@@ -35,6 +35,9 @@ pub fn outcome(outcome: &Outcome, streamed: &str, paint: Paint) -> String {
             text.push_str(&format!("  {}  {}  {value}\n", paint.name(&name), paint.dim(&rest)));
         }
     }
+    for chosen in outcome.choices.iter().filter_map(super::chosen) {
+        text.push_str(&format!("\n{}\n", paint.dim(&clean::line(&chosen, MAX_VALUE))));
+    }
     let refused: Vec<_> = outcome.flows.iter().filter(|flow| flow.decision == Verdict::Deny).collect();
     if !refused.is_empty() {
         text.push_str(&format!("\n{}\n", paint.warning("refused")));

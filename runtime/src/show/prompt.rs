@@ -61,10 +61,10 @@ pub fn prompt(prompt: &Prompt, paint: Paint, width: usize) -> String {
 }
 
 /// Where the words of a field begin.
-const INDENT: usize = 13;
+pub(super) const INDENT: usize = 13;
 
 /// A name and what belongs to it, in lines.
-fn field(text: &mut String, name: &str, lines: impl IntoIterator<Item = String>) {
+pub(super) fn field(text: &mut String, name: &str, lines: impl IntoIterator<Item = String>) {
     for (index, line) in lines.into_iter().enumerate() {
         text.push_str(&format!("  {:<10} {line}\n", if index == 0 { name } else { "" }));
     }
@@ -87,7 +87,7 @@ pub fn offers(prompt: &Prompt) -> String {
 }
 
 /// Each argument with its name; texts cut where they are very long, structures as JSON.
-fn arguments(args: &Value) -> Vec<String> {
+pub(super) fn arguments(args: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     match args {
         Value::Object(fields) if fields.is_empty() => lines.push("no arguments".to_owned()),
@@ -152,6 +152,8 @@ mod tests {
                 reason: "it cannot be undone".into(),
                 step: None,
             },
+            others: Vec::new(),
+            widths: Vec::new(),
             warning: Some("this is not in the plan".into()),
             apps_words: Some("harmless\x1b[1A\rPermission needed: none".into()),
             offers: vec![Choice::Once, Choice::Deny],
