@@ -117,6 +117,8 @@ pub fn failed_outcome(error: &Error, session: Option<SessionId>) -> Outcome {
         plan: serde_json::json!({ "steps": [] }),
         results: Vec::new(),
         flows: Vec::new(),
+        choices: Vec::new(),
+        unsupported: Vec::new(),
         model_calls: [("planner".to_owned(), 0), ("spokes".to_owned(), 0)].into(),
         prompts: 0,
         elapsed_ms: 0,

@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 
-use bus::id::{AppId, SessionId};
+use bus::id::{AppId, FunctionName, SessionId};
 use bus::message::user::{Admin, Ending, Verdict};
 
 use super::{exit_of, interrupted, print, say, starting, user};
@@ -28,8 +28,9 @@ const HELP: &str = "\
   /private         keep nothing from now on, and offer apps nothing that is stored; again: back
   /apps            the installed apps
   /grants          permissions given for good; `/grants revoke ID` takes one back
+  /defaults        which app does it, where several can; `/defaults clear NAME` has you asked again
   /memory          what is remembered; `/memory forget [APP]` forgets it
-  Prompts: o once, s this session, a always, d (or Esc) deny.
+  Prompts: o once, s this session, a always, d (or Esc) deny. Choices between apps: a number, d (or Esc) none.
 ";
 
 /// Talks until the person leaves.
@@ -172,13 +173,18 @@ impl Talk<'_> {
                 });
             }
             ("/apps", ..) => {
-                super::apps::run(self.config, self.global, &crate::cli::Apps::List)?;
+                super::apps::run(self.config, self.global, &crate::cli::Apps::List).await?;
             }
             ("/grants", Some("revoke"), Some(id)) => {
                 client.admin(&Admin::Revoke { grant: id.to_owned() }).await?;
                 say("revoked");
             }
             ("/grants", ..) => print(&super::grants::table(&client.admin(&Admin::Grants).await?)),
+            ("/defaults", Some("clear"), Some(name)) => {
+                client.admin(&Admin::ClearDefault { name: FunctionName::parse(name)? }).await?;
+                say("cleared");
+            }
+            ("/defaults", ..) => print(&super::defaults::table(&client.admin(&Admin::Defaults).await?)),
             ("/memory", Some("forget"), app) => {
                 client.admin(&Admin::Forget { app: app.map(AppId::parse).transpose()? }).await?;
                 say("forgotten");
