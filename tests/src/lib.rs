@@ -17,3 +17,4 @@ pub mod redis;
 pub mod scratch;
 pub mod stranger;
 pub mod system;
+pub mod web_server;

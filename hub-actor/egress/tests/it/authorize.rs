@@ -10,9 +10,9 @@ use egress_gateway::credential::Oauth2;
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::STANDARD;
 use manifest::{CredentialKind, CredentialUse, OauthServer};
+use system_tests::web_server::authorization::{ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET};
 use tokio::sync::mpsc;
 
-use crate::authorization_server::{ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET};
 use crate::server::{Authority, names};
 
 /// A second of the server's is a hundredth here; a person is given two.

@@ -1,4 +1,7 @@
 //! An authorization server for the tests: the endpoints of RFC 6749, 7636 and 8628, over TLS, as strict as a real one.
+//!
+//! Answers: does a program that asks for leave keep to the protocol, and what does it do when the server does not?
+//! Never: gives a token without the proof that the protocol asks for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -6,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 
-use crate::server::{Act, Authority, Seen, Server, answer, ok, redirect};
+use super::{Act, Authority, Seen, Server, answer, ok, redirect};
 
 /// Who may ask.
 pub const CLIENT: &str = "secgpt-test";
@@ -40,12 +43,19 @@ pub struct Manner {
     pub given: u32,
 }
 
+/// It.
 pub struct AuthorizationServer {
+    /// What was asked.
     pub server: Server,
+    /// What it does.
     pub manner: Arc<Mutex<Manner>>,
 }
 
 impl AuthorizationServer {
+    /// A new one, with a certificate for its address.
+    ///
+    /// # Panics
+    /// If a test's answer panicked.
     pub async fn new(authority: &Authority, manner: Manner) -> Self {
         let manner = Arc::new(Mutex::new(manner));
         let own = Arc::clone(&manner);
@@ -54,11 +64,17 @@ impl AuthorizationServer {
         Self { server, manner }
     }
 
+    /// The address of an endpoint: `/authorize`, `/device` or `/token`.
+    #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.server.address)
     }
 
     /// How often a path was asked for.
+    ///
+    /// # Panics
+    /// If an answer panicked.
+    #[must_use]
     pub fn asked(&self, path: &str) -> usize {
         let seen = self.server.seen.lock().unwrap();
         seen.iter().filter(|seen| seen.path().split('?').next() == Some(path)).count()
