@@ -8,6 +8,7 @@
 //! *program*. The launcher cannot enter the pid namespace itself; init ends everything in it when the
 //! program ends, when the launcher ends, or when a limit is passed that the kernel does not keep.
 
+mod door;
 mod event;
 mod init;
 mod launcher;
@@ -15,6 +16,7 @@ mod program;
 mod spec;
 mod usage;
 
+pub use door::{PROXY, take};
 pub use event::{AppEnd, AppEvent};
 pub use launcher::run;
 pub use spec::AppSpec;
@@ -38,6 +40,8 @@ pub struct AppChild {
     /// Lines of JSON from the jail, each an [`AppEvent`]; the program cannot write there. Closing it
     /// ends the program and everything it started.
     pub control: UnixStream,
+    /// Where connections to [`PROXY`] come out, see [`take`]; only if the spec asks for a proxy.
+    pub door: Option<UnixStream>,
 }
 
 /// Starts an app: this very program again as `<program> app <spec>`, which calls [`run`].
@@ -56,12 +60,14 @@ pub fn start(spec: &AppSpec) -> Result<AppChild, Error> {
 /// As [`start`].
 pub fn start_with(program: &Path, before: &[&str], spec: &AppSpec) -> Result<AppChild, Error> {
     let failed = |what: &'static str| move |error: std::io::Error| Error::system(Layer::Command, what, error);
-    let (ours, theirs) = UnixStream::pair().map_err(failed("could not make the control channel"))?;
-    // Inherited by this child only: the calling process has one thread, and closes its copy below.
-    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))
-        .map_err(|errno| Error::system(Layer::Command, "could not pass the control channel", errno))?;
-    let spec =
-        AppSpec { control_fd: Some(theirs.as_raw_fd()), parent: Some(std::process::id()), ..spec.clone() };
+    let (control, theirs) = channel()?;
+    let (door, theirs_of_door) = if spec.proxy { Some(channel()?).unzip() } else { (None, None) };
+    let spec = AppSpec {
+        control_fd: Some(theirs.as_raw_fd()),
+        door_fd: theirs_of_door.as_ref().map(AsRawFd::as_raw_fd),
+        parent: Some(std::process::id()),
+        ..spec.clone()
+    };
     let text = serde_json::to_string(&spec)
         .map_err(|error| Error::system(Layer::Command, "could not write the spec", error))?;
     let child = Command::new(program)
@@ -73,7 +79,17 @@ pub fn start_with(program: &Path, before: &[&str], spec: &AppSpec) -> Result<App
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed("could not start the launcher"))?;
-    Ok(AppChild { child, control: ours })
+    Ok(AppChild { child, control, door })
+}
+
+/// Two ends: ours, and the one that the launcher inherits.
+fn channel() -> Result<(UnixStream, UnixStream), Error> {
+    let (ours, theirs) = UnixStream::pair()
+        .map_err(|error| Error::system(Layer::Command, "could not make a channel to the jail", error))?;
+    // Inherited by this child only: the calling process has one thread, and closes its copy once it runs.
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))
+        .map_err(|errno| Error::system(Layer::Command, "could not pass a channel to the jail", errno))?;
+    Ok((ours, theirs))
 }
 
 /// Makes the folder an app may write to, for nobody else, owned by the id the app will have.

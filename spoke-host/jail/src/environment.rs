@@ -15,6 +15,20 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("TMPDIR", "/tmp"),
 ];
 
+/// How programs are told of the proxy, see [`crate::app::PROXY`]: the C programs' names and the others', and what Node
+/// wants besides. What the app says to itself on its loopback goes straight.
+const PROXIED: &[(&str, &str)] = &[
+    ("ALL_PROXY", "http://127.0.0.1:3128"),
+    ("HTTPS_PROXY", "http://127.0.0.1:3128"),
+    ("HTTP_PROXY", "http://127.0.0.1:3128"),
+    ("NODE_USE_ENV_PROXY", "1"),
+    ("NO_PROXY", "localhost,127.0.0.1,::1"),
+    ("all_proxy", "http://127.0.0.1:3128"),
+    ("http_proxy", "http://127.0.0.1:3128"),
+    ("https_proxy", "http://127.0.0.1:3128"),
+    ("no_proxy", "localhost,127.0.0.1,::1"),
+];
+
 /// A spoke is started with no variable at all; its parent clears them.
 pub(crate) fn check_empty() -> Result<(), Error> {
     match std::env::vars_os().next() {
@@ -26,10 +40,12 @@ pub(crate) fn check_empty() -> Result<(), Error> {
     }
 }
 
-/// The environment of an app: the variables named for it and the defaults.
-pub(crate) fn for_app(named: &[(String, String)]) -> Result<Vec<CString>, Error> {
+/// The environment of an app: the variables named for it and the defaults, and where the proxy is if it has one.
+pub(crate) fn for_app(named: &[(String, String)], proxied: bool) -> Result<Vec<CString>, Error> {
+    let proxy = if proxied { PROXIED } else { &[] };
+    let unnamed = |name: &str| !named.iter().any(|(other, _)| other == name);
     let mut all: Vec<(&str, &str)> =
-        DEFAULTS.iter().filter(|(name, _)| !named.iter().any(|(other, _)| other == name)).copied().collect();
+        DEFAULTS.iter().chain(proxy).filter(|(name, _)| unnamed(name)).copied().collect();
     all.extend(named.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     all.into_iter()
         .map(|(name, value)| {
@@ -61,15 +77,25 @@ mod tests {
     #[test]
     fn an_app_gets_the_named_variables_and_the_defaults_only() {
         let named = [("HOME".to_owned(), "/app".to_owned()), ("A".to_owned(), "1=2".to_owned())];
-        let all = for_app(&named).unwrap();
+        let all = for_app(&named, false).unwrap();
         assert_eq!(value_of(&all, "HOME"), Some("/app"));
         assert_eq!(value_of(&all, "A"), Some("1=2"));
         assert_eq!(all.len(), 5);
     }
 
     #[test]
+    fn an_app_with_a_way_out_is_told_of_its_proxy_and_may_say_otherwise() {
+        let named = [("http_proxy".to_owned(), String::new())];
+        let all = for_app(&named, true).unwrap();
+        let url = format!("http://{}", crate::app::PROXY);
+        assert_eq!(value_of(&all, "https_proxy"), Some(url.as_str()));
+        assert_eq!(value_of(&all, "HTTPS_PROXY"), Some(url.as_str()));
+        assert_eq!(value_of(&all, "http_proxy"), Some(""));
+    }
+
+    #[test]
     fn a_name_with_an_equals_sign_is_refused() {
-        assert!(for_app(&[("A=B".to_owned(), String::new())]).is_err());
-        assert!(for_app(&[(String::new(), String::new())]).is_err());
+        assert!(for_app(&[("A=B".to_owned(), String::new())], false).is_err());
+        assert!(for_app(&[(String::new(), String::new())], false).is_err());
     }
 }

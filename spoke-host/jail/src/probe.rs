@@ -153,7 +153,9 @@ fn run_true(folder: &Path) -> std::io::Result<Option<Failure>> {
         env: Vec::new(),
         limits: AppLimits::standard(),
         id: UnprivilegedId::default(),
+        proxy: false,
         control_fd: Some(theirs.as_raw_fd()),
+        door_fd: None,
         parent: Some(std::process::id()),
     };
     let launcher = sys::fork(move || app::run(spec))?;

@@ -85,8 +85,10 @@ pub struct Report {
     pub descriptors: BTreeMap<Kind, u32>,
     /// Bytes of the environment it was started with.
     pub environment_bytes: u64,
-    /// What it sees of file systems.
+    /// What it sees of file systems. Where the kernel lists none to it, found by walking its root.
     pub mounts: Vec<Mount>,
+    /// Does the kernel list its mounts to it, with their places on the machine's disks?
+    pub mounts_listed: bool,
     /// How many entries its root folder has.
     pub root_entries: u32,
     /// Names of its network interfaces.
@@ -179,7 +181,8 @@ impl Report {
             }
             Role::App => {
                 let root = self.mounts.iter().find(|mount| mount.place == "/");
-                root.is_some_and(|root| root.kind == "tmpfs" && !root.writable)
+                !self.mounts_listed
+                    && root.is_some_and(|root| root.kind == "tmpfs" && !root.writable)
                     && self
                         .mounts
                         .iter()

@@ -92,7 +92,9 @@ fn spoke(address: &str, probe: &str) {
         env: Vec::new(),
         limits: AppLimits::standard(),
         id: jail::identity::UnprivilegedId::default(),
+        proxy: false,
         control_fd: None,
+        door_fd: None,
         parent: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -100,7 +102,7 @@ fn spoke(address: &str, probe: &str) {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nonblocking(true).unwrap();
         let stream = tokio::net::TcpStream::from_std(stream).unwrap();
-        let AppChild { mut child, control } = jail::app::start_with(&probe, &["app"], &spec).unwrap();
+        let AppChild { mut child, control, .. } = jail::app::start_with(&probe, &["app"], &spec).unwrap();
         let mut input = pipe::Sender::from_owned_fd(OwnedFd::from(child.stdin.take().unwrap())).unwrap();
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(child.stdout.take().unwrap())).unwrap();
         control.set_nonblocking(true).unwrap();

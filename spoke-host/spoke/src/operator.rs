@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, Child, Log};
 use crate::job::{Job, Spoke, cut};
+use crate::proxy::Proxy;
 use crate::schema::Schemas;
 use crate::start::{Failed, say};
 use crate::web::Web;
@@ -73,7 +74,6 @@ pub(crate) async fn run(place: Place) -> Result<(), Failed> {
 
     let schemas = Schemas::new(&profile.functions);
     let chats = Semaphore::new(MAX_CHATS);
-    let web = Web::new(bus.clone(), addr.clone());
     let spoke = Arc::new(Spoke { bus, addr, profile, schemas, app, chats, web });
     let mut desk = Desk { spoke: Arc::clone(&spoke), running: JoinSet::new(), cancel: HashMap::new() };
     let mut end_at: Option<tokio::time::Instant> = None;

@@ -119,6 +119,11 @@ impl Answer {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// All headers that the gateway hands on.
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// The next piece of the body; `None` after the last.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, WebFailure> {
         if self.stream.over {

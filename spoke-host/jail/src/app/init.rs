@@ -4,6 +4,7 @@
 //! Never: outlives the launcher or the program; when it ends the kernel ends everything inside.
 //! Carries: I-11, I-12, I-16.
 
+use super::door::Door;
 use super::launcher::Launch;
 use super::program::{self, Program, Started};
 use super::usage::Usage;
@@ -66,6 +67,11 @@ const STEPS: &[Step<Launch>] = &[
         },
     },
     Step {
+        layer: Layer::View,
+        what: "the root becomes a copy that no table of mounts shows: where it lies on disk cannot be read",
+        act: |_| view::app::leave_the_table(),
+    },
+    Step {
         layer: Layer::UtsNamespace,
         what: "the host is called `app`",
         act: |_| {
@@ -111,8 +117,14 @@ pub(super) fn steps() -> Vec<(Layer, &'static str)> {
 }
 
 /// Furnishes the jail, runs the program, and says how it ended. Returns the exit code.
-pub(super) fn run(with: &Launch, control: Option<&UnixStream>, alive: &OwnedFd, null: &File) -> i32 {
-    match jail(with, control, alive, null) {
+pub(super) fn run(
+    with: &Launch,
+    control: Option<&UnixStream>,
+    door: Option<UnixStream>,
+    alive: &OwnedFd,
+    null: &File,
+) -> i32 {
+    match jail(with, control, door, alive, null) {
         Ok(end) => {
             AppEvent::Ended(end).tell(control);
             0
@@ -124,15 +136,23 @@ pub(super) fn run(with: &Launch, control: Option<&UnixStream>, alive: &OwnedFd, 
     }
 }
 
-fn jail(with: &Launch, control: Option<&UnixStream>, alive: &OwnedFd, null: &File) -> Result<AppEnd, Error> {
+fn jail(
+    with: &Launch,
+    control: Option<&UnixStream>,
+    door: Option<UnixStream>,
+    alive: &OwnedFd,
+    null: &File,
+) -> Result<AppEnd, Error> {
     step::take(STEPS, with)?;
-    let program = Program::find(&with.spec, environment::for_app(&with.spec.env)?)?;
+    let door = door.map(Door::open).transpose()?;
+    let environment = environment::for_app(&with.spec.env, door.is_some())?;
+    let program = Program::find(&with.spec, environment)?;
     // Init, and the launcher where it had to enter the user namespace itself.
     let others = if with.keeps_root.get() { 1 } else { 2 };
     let started = program::start(&program, &with.spec.limits, others, control, null)?;
     AppEvent::Started.tell(control);
 
-    let end = watch(with, &started, alive);
+    let end = watch(with, &started, door.as_ref(), alive);
     // Before the listener closes: a call that waits on it would come back with an error, and the
     // program would go on for a moment.
     end_all();
@@ -146,7 +166,7 @@ fn end_all() {
 }
 
 /// Waits until the program ends, or has to.
-fn watch(with: &Launch, started: &Started, alive: &OwnedFd) -> Result<AppEnd, Error> {
+fn watch(with: &Launch, started: &Started, door: Option<&Door>, alive: &OwnedFd) -> Result<AppEnd, Error> {
     let exited = sys::pidfd(started.pid).map_err(unwatched)?;
     let mut usage = Usage::new(&with.spec.limits);
     loop {
@@ -154,9 +174,12 @@ fn watch(with: &Launch, started: &Started, alive: &OwnedFd) -> Result<AppEnd, Er
             PollFd::new(exited.as_fd(), PollFlags::POLLIN),
             PollFd::new(alive.as_fd(), PollFlags::POLLIN),
         ];
-        if let Some(listener) = &started.listener {
-            watched.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
+        let listener = started.listener.as_ref().map(AsFd::as_fd);
+        let fixed = watched.len();
+        for more in [listener, door.map(Door::waits)].into_iter().flatten() {
+            watched.push(PollFd::new(more, PollFlags::POLLIN));
         }
+        let (call_waits, somebody_waits) = (fixed, fixed + usize::from(listener.is_some()));
         let rest = usage.next_look().saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(rest).unwrap_or(PollTimeout::ZERO);
         match poll(&mut watched, timeout) {
@@ -169,16 +192,21 @@ fn watch(with: &Launch, started: &Started, alive: &OwnedFd) -> Result<AppEnd, Er
         if ready(1, PollFlags::all()) {
             return Ok(AppEnd::Stopped);
         }
-        if ready(2, PollFlags::POLLIN)
-            && let Some(listener) = &started.listener
+        if let Some(listener) = listener
+            && ready(call_waits, PollFlags::POLLIN)
         {
             // The call is never made: the process that asks waits until init has ended.
-            match sys::waiting_call(listener.as_fd()) {
+            match sys::waiting_call(listener) {
                 Ok(number) => return Ok(refused(Some(number))),
                 // It was killed by another while it waited.
                 Err(Errno::ENOENT | Errno::EINTR) => (),
                 Err(errno) => return Err(unwatched(errno)),
             }
+        }
+        if let Some(door) = door
+            && ready(somebody_waits, PollFlags::POLLIN)
+        {
+            door.hand_over();
         }
         if let Some(end) = reap(started.pid)? {
             return Ok(end);

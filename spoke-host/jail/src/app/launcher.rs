@@ -80,8 +80,9 @@ pub(super) fn steps() -> Vec<(Layer, &'static str)> {
 
 /// Runs an app in its jail, in a process made for it with one thread, and ends when the app does.
 pub fn run(spec: AppSpec) -> ! {
-    let control = spec.control_fd.and_then(|number| sys::adopt(number).ok()).map(UnixStream::from);
-    let code = match launch(spec, control.as_ref()) {
+    let inherited = |number: Option<i32>| number.and_then(|number| sys::adopt(number).ok()).map(UnixStream::from);
+    let (control, door) = (inherited(spec.control_fd), inherited(spec.door_fd));
+    let code = match launch(spec, control.as_ref(), door) {
         Ok(code) => code,
         Err(error) => {
             AppEvent::failed(&error).tell(control.as_ref());
@@ -94,7 +95,7 @@ pub fn run(spec: AppSpec) -> ! {
 /// As shells say "could not be run".
 const FAILED: i32 = 126;
 
-fn launch(spec: AppSpec, control: Option<&UnixStream>) -> Result<i32, Error> {
+fn launch(spec: AppSpec, control: Option<&UnixStream>, door: Option<UnixStream>) -> Result<i32, Error> {
     let with = Launch { spec, keeps_root: Cell::new(false) };
     step::take(STEPS, &with)?;
     let null = File::options()
@@ -111,7 +112,7 @@ fn launch(spec: AppSpec, control: Option<&UnixStream>) -> Result<i32, Error> {
         // Only the launcher's own copy may keep it open. Its owner is in a frame this copy of the
         // process never returns to.
         let _ = sys::close_range(ours, ours);
-        init::run(&with, control, &OwnedFd::from(alive), &null)
+        init::run(&with, control, door, &OwnedFd::from(alive), &null)
     })
     .map_err(|errno| Error::system(Layer::PidNamespace, "could not start init", errno))?;
 
@@ -132,7 +133,7 @@ fn launch(spec: AppSpec, control: Option<&UnixStream>) -> Result<i32, Error> {
 }
 
 fn begin(spec: &AppSpec) -> Result<(), Error> {
-    let keep: Vec<i32> = spec.control_fd.into_iter().collect();
+    let keep: Vec<i32> = spec.control_fd.into_iter().chain(spec.door_fd).collect();
     start::prepare(spec.parent, &keep)?;
     // The leader of a group cannot make a session; then a child could not either way take a terminal
     // of ours, as there is none open.

@@ -27,12 +27,18 @@ pub struct AppSpec {
     pub env: Vec<(String, String)>,
     /// How much of the machine.
     pub limits: AppLimits,
+    /// Has it a way out? Then connections to [`crate::app::PROXY`] come to the spoke, and the usual variables say so.
+    #[serde(default)]
+    pub proxy: bool,
     /// The id outside, when we are root.
     #[serde(default)]
     pub id: UnprivilegedId,
     /// Set by [`crate::app::start`]: the number of the inherited control channel.
     #[serde(default)]
     pub control_fd: Option<i32>,
+    /// Set by [`crate::app::start`]: the number of the inherited channel for connections to the proxy.
+    #[serde(default)]
+    pub door_fd: Option<i32>,
     /// Set by [`crate::app::start`]: the process to end with.
     #[serde(default)]
     pub parent: Option<u32>,

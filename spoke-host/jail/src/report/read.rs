@@ -6,10 +6,12 @@
 use super::{Capabilities, Mount, Namespaces, Report};
 use crate::descriptors::Kind;
 use crate::error::{Error, Layer};
+use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::FsFlags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn report(pid: u32) -> Result<Report, Error> {
     let status = text(&pid, "status")?;
@@ -28,6 +30,8 @@ pub(super) fn report(pid: u32) -> Result<Report, Error> {
             .map(|value| value.parse().map_err(|_| unknown(name)))
             .collect()
     };
+    let listed = mounts(&text(&pid, "mountinfo")?);
+    let mounts_listed = !listed.is_empty();
     let uids: [u32; 4] = numbers("Uid")?.try_into().map_err(|_| unknown("Uid"))?;
     let owner =
         std::fs::metadata(format!("/proc/{pid}/limits")).map_err(|error| unread("limits", error))?.uid();
@@ -51,7 +55,8 @@ pub(super) fn report(pid: u32) -> Result<Report, Error> {
         namespaces: namespaces(pid)?,
         descriptors: descriptors(pid)?,
         environment_bytes: environment(pid)?,
-        mounts: mounts(&text(&pid, "mountinfo")?),
+        mounts: if mounts_listed { listed } else { walked(pid)? },
+        mounts_listed,
         root_entries: root_entries(pid)?,
         interfaces: interfaces(&text(&pid, "net/dev")?),
     })
@@ -126,6 +131,51 @@ fn mounts(text: &str) -> Vec<Mount> {
             Some(Mount { place, kind, writable: !read_only(options) && !read_only(whole) })
         })
         .collect()
+}
+
+/// More entries of its own than this the root of a jail has not.
+const MOST_ENTRIES: usize = 4096;
+
+/// What is mounted in the root's own folders: whatever is on another device. What lies below another mount was given the
+/// same attributes with it.
+fn walked(pid: u32) -> Result<Vec<Mount>, Error> {
+    let top = PathBuf::from(format!("/proc/{pid}/root/"));
+    let failed = |error| unread("root", error);
+    let device = top.metadata().map_err(failed)?.dev();
+    let mut mounts = vec![mount(&top, "/".to_owned())?];
+    let mut folders = vec![(top, String::new())];
+    let mut seen = 0;
+    while let Some((folder, place)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            seen += 1;
+            if MOST_ENTRIES < seen {
+                return Err(Error::new(Layer::Report, "the root of the process has too many entries"));
+            }
+            let place = format!("{place}/{}", entry.file_name().to_string_lossy());
+            // Of the entry itself: a link would lead into the reader's own root.
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_symlink() {
+                continue;
+            }
+            if entry.path().symlink_metadata().map_err(failed)?.dev() != device {
+                mounts.push(mount(&entry.path(), place)?);
+            } else if kind.is_dir() {
+                folders.push((entry.path(), place));
+            }
+        }
+    }
+    Ok(mounts)
+}
+
+fn mount(path: &Path, place: String) -> Result<Mount, Error> {
+    let about = statfs(path).map_err(|errno| unread("root", errno.into()))?;
+    let kind = match about.filesystem_type() {
+        TMPFS_MAGIC => "tmpfs".to_owned(),
+        PROC_SUPER_MAGIC => "proc".to_owned(),
+        FsType(other) => format!("{other:#x}"),
+    };
+    Ok(Mount { place, kind, writable: !about.flags().contains(FsFlags::ST_RDONLY) })
 }
 
 fn root_entries(pid: u32) -> Result<u32, Error> {

@@ -30,6 +30,7 @@ fn spoke() -> Report {
         descriptors: BTreeMap::from([(Kind::Pipe, 3), (Kind::Socket, 1), (Kind::Event, 1)]),
         environment_bytes: 0,
         mounts: vec![Mount { place: "/".to_owned(), kind: "tmpfs".to_owned(), writable: false }],
+        mounts_listed: true,
         root_entries: 0,
         interfaces: vec!["lo".to_owned()],
         dumpable: false,
@@ -43,6 +44,7 @@ fn host() -> Namespaces {
 #[track_caller]
 fn check(role: Role, change: impl FnOnce(&mut Report), expected: &[Layer]) {
     let mut report = spoke();
+    report.mounts_listed = role == Role::Spoke;
     change(&mut report);
     assert_eq!(report.missing(role, &host()), expected);
 }
@@ -105,6 +107,7 @@ fn an_app_needs_a_pid_namespace_and_no_writable_place_but_its_own() {
     check(Role::App, |report| report.mounts.push(place("/database")), &[Layer::View]);
     check(Role::App, |report| report.mounts.push(place("/usr")), &[Layer::View]);
     check(Role::App, |report| report.mounts.clear(), &[Layer::View]);
+    check(Role::App, |report| report.mounts_listed = true, &[Layer::View]);
     check(
         Role::App,
         |report| {

@@ -11,6 +11,7 @@ use crate::sys;
 use libc::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{chdir, chroot, fchdir};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -133,6 +134,17 @@ pub(crate) fn build(shown: &Shown) -> Result<(), Error> {
     become_root()?;
     umask(Mode::from_bits_truncate(0o077));
     Ok(())
+}
+
+/// Goes on in a copy of the view that no table of mounts holds: `/proc/<pid>/mountinfo` of every process of the jail is
+/// empty, and with it where on the machine's disks the shown folders lie, and for whom. To be run by init, after the last
+/// namespace was made.
+pub(crate) fn leave_the_table() -> Result<(), Error> {
+    let copy = sys::open_tree(c"/").map_err(failed("could not copy the view"))?;
+    fchdir(&copy).map_err(failed("could not enter the copy of the view"))?;
+    // What is a root stays mounted for as long as it is one, all below it too.
+    chroot(".").map_err(failed("could not make the copy of the view the root"))?;
+    chdir("/").map_err(failed("could not enter the copy of the view"))
 }
 
 /// Opens everything that is to be shown while the old root is still the only one.

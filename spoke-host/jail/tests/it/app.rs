@@ -49,6 +49,26 @@ fn an_app_lives_as_programs_expect_to() {
 }
 
 #[test]
+fn an_app_cannot_read_where_its_folders_lie() {
+    const LOOK: &str = "cat /proc/[0-9]*/mountinfo /proc/[0-9]*/mounts /proc/[0-9]*/mountstats /proc/mounts \
+                        /proc/[0-9]*/maps /proc/[0-9]*/cmdline /proc/[0-9]*/fdinfo/* 2> /dev/null; \
+                        readlink /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/*; ls /data /tmp; pwd";
+    for user in users() {
+        let scene = Scene::new(user);
+        let place = scene.path("app").parent().unwrap().to_str().unwrap().to_owned();
+        // The control: a process that has one of these folders mounted can read where it comes from.
+        let mut outside = std::process::Command::new("unshare");
+        outside.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        let mounted = format!("mount --bind {place}/app /mnt && cat /proc/self/mountinfo");
+        let outside = outside.arg(mounted).output().unwrap();
+        assert!(String::from_utf8_lossy(&outside.stdout).contains(&place), "{outside:?}");
+        let ended = scene.jailed(&scene.spec(&["sh", "-c", LOOK]));
+        assert!(ended.output.contains("/app"), "the app's own names are there: {ended:#?}");
+        assert!(!ended.output.contains(&place), "{ended:#?}");
+    }
+}
+
+#[test]
 fn an_app_sees_nothing_of_the_machine_but_the_systems_own_folders() {
     for user in users() {
         let scene = Scene::new(user);

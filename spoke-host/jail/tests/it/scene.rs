@@ -117,7 +117,9 @@ impl Scene {
             env: Vec::new(),
             limits: AppLimits::standard(),
             id: jail::identity::UnprivilegedId::default(),
+            proxy: false,
             control_fd: None,
+            door_fd: None,
             parent: None,
         }
     }
