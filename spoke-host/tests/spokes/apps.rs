@@ -96,19 +96,17 @@ read -r more"#,
 }
 
 #[tokio::test]
-async fn a_tool_that_the_server_does_not_offer_is_named() {
+async fn a_tool_that_the_server_does_not_offer_is_refused_by_name_and_the_others_are_not() {
     let mut hub = Hub::start().await;
-    let (profile, pinned) = hub.stranger("lacking", &greets_then("read -r more"), &["go", "stay"]);
-    // It may be found out before or after the spoke is ready.
-    let detail = match hub.try_spawn(profile, pinned).await {
-        (spoke, Ok(_)) => {
-            let failure = hub.call(&spoke, "go", json!({})).await.unwrap_err();
-            assert_eq!(failure.code, FailureCode::AppNonsense, "{failure:?}");
-            failure.detail
-        }
-        (_, Err(failure)) => failure.detail,
-    };
-    assert!(detail.contains("does not offer") && detail.contains("stay"), "{detail}");
+    let script = answers(r#"{"content":[{"type":"text","text":"1"}]}"#);
+    let (profile, pinned) = hub.stranger("lacking", &script, &["go", "stay"]);
+    let (spoke, _) = hub.spawn(profile, pinned).await;
+    let failure = hub.call(&spoke, "stay", json!({})).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::Refused, "{failure:?}");
+    let sentence = failure.detail;
+    assert!(sentence.contains("does not offer stay"), "{sentence}");
+    assert!(sentence.contains("`secgpt apps pin lacking`"), "{sentence}");
+    assert_eq!(hub.call(&spoke, "go", json!({})).await.unwrap(), json!(1));
 }
 
 #[tokio::test]
@@ -312,7 +310,7 @@ async fn many_calls_at_once_are_all_answered() {
     }
 }
 
-fn peak_kib(pid: u32) -> Option<u64> {
+pub fn peak_kib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()

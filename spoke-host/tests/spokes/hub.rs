@@ -15,7 +15,7 @@ use bus::message::chat::{ChatReply, ChatRequest};
 use bus::message::host::{
     Exited, HostReport, SignRequest, Signed, Spawn, SpawnFailure, Spawned, Stop, Vouched,
 };
-use bus::message::isc::{Probe, Probed, Request, Response};
+use bus::message::isc::{Probe, Probed, Request, Response, Wish};
 use bus::message::log::Lines;
 use bus::message::profile::{Function, Kind, Limits, Profile};
 use bus::message::task::{Done, Failure, FailureCode, Task, Token, Work};
@@ -41,6 +41,7 @@ pub enum Heard {
     Token(Token),
     Lines(SpokeAddr, Lines),
     Isc(SpokeAddr, Request),
+    Wish(SpokeAddr, Wish),
 }
 
 /// Which spoke was asked for by which request.
@@ -394,6 +395,14 @@ async fn listen(
             if tell.send(heard).is_err() {
                 return;
             }
+                Subject::SpokeOut { spoke, op: Op::WISH, .. } => {
+                    let wish: Wish = message.body().unwrap();
+                    // A person who says yes to whoever says please.
+                    let refused = Failure::new(FailureCode::Refused, "the user said no");
+                    let result = if wish.words.contains("please") { Ok(Value::Null) } else { Err(refused) };
+                    bus.respond(&message, &Response { result }).await;
+                    Heard::Wish(spoke, wish)
+                }
         }
     });
 }

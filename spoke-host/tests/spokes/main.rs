@@ -9,4 +9,5 @@ mod strangers;
 
 mod apps;
 mod life;
+mod mcp;
 mod model;
