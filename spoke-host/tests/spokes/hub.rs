@@ -263,9 +263,9 @@ impl Hub {
         pids[0]
     }
 
-    /// The processes of all spokes.
+    /// The processes of all spokes; those that wait in reserve are none, and have no filter yet.
     pub fn pids(&self) -> Vec<u32> {
-        children(self.core.pid())
+        children(self.core.pid()).into_iter().filter(|&pid| is_filtered(pid)).collect()
     }
 }
 
@@ -273,6 +273,11 @@ impl Hub {
 pub fn children(pid: u32) -> Vec<u32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn is_filtered(pid: u32) -> bool {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+    status.is_ok_and(|status| status.contains("Seccomp:\t2"))
 }
 
 /// Is there such a process, dead ones aside?
@@ -292,22 +297,22 @@ pub fn profile(app: &str, kind: Kind, functions: &[&str]) -> Profile {
         request: json!({"type": "object"}),
         response: None,
         pinned: None,
+        method: bus::message::profile::Method::Tool,
     };
     Profile {
         app: AppId::parse(app).unwrap(),
         kind,
         description: format!("You are {app}."),
-        method: bus::message::profile::Method::Tool,
         functions: functions.iter().map(function).collect(),
         limits: limits(),
         read: Vec::new(),
         network: false,
+        wishes: bus::message::profile::Wishes::default(),
     }
 }
 
 pub fn limits() -> Limits {
     Limits {
-        wishes: bus::message::profile::Wishes::default(),
         memory_mb: 256,
         cpu_s: 30,
         file_mb: 16,
@@ -390,11 +395,6 @@ async fn listen(
                     bus.respond(&message, &Response { result: others(&request) }).await;
                     Heard::Isc(spoke, request)
                 }
-                _ => continue,
-            };
-            if tell.send(heard).is_err() {
-                return;
-            }
                 Subject::SpokeOut { spoke, op: Op::WISH, .. } => {
                     let wish: Wish = message.body().unwrap();
                     // A person who says yes to whoever says please.
@@ -403,6 +403,11 @@ async fn listen(
                     bus.respond(&message, &Response { result }).await;
                     Heard::Wish(spoke, wish)
                 }
+                _ => continue,
+            };
+            if tell.send(heard).is_err() {
+                return;
+            }
         }
     });
 }
