@@ -32,6 +32,58 @@ pub fn call(view: &View) -> Option<(String, Value)> {
     Some((offer.full.clone(), Value::Object(arguments(&view.query, &offer.parameters)?)))
 }
 
+/// A functionality that the query names, with the arguments that it names as `key = value`; nothing if one that is
+/// required is not named. This is how a plan is made for apps that nobody has written a rule for.
+pub fn named(view: &View) -> Option<(String, Value)> {
+    let names = |text: &str| {
+        let plain = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '.');
+        view.query.split(plain).any(|word| word.trim_matches('.').eq_ignore_ascii_case(text))
+    };
+    let full = view.offers.iter().find(|offer| names(&offer.full));
+    let bare = || {
+        let mut found = view.offers.iter().filter(|offer| names(&offer.name));
+        match (found.next(), found.next()) {
+            (Some(only), None) => Some(only),
+            // Of several with one name, the one whose app is named too.
+            _ => view
+                .offers
+                .iter()
+                .find(|offer| names(&offer.name) && super::scope::mentions(&view.query, &offer.app)),
+        }
+    };
+    let offer = full.or_else(bare)?;
+    let mut given = Map::new();
+    for parameter in &offer.parameters {
+        match written(&view.query, parameter) {
+            Some(value) => drop(given.insert(parameter.name.clone(), value)),
+            None if parameter.required => return None,
+            None => {}
+        }
+    }
+    // Many names are ordinary words; one alone says little.
+    (full.is_some() || !given.is_empty()).then(|| (offer.full.clone(), Value::Object(given)))
+}
+
+/// What stands after `key =`: JSON, a text in quotation marks, or a word, as the parameter wants it.
+fn written(query: &str, parameter: &Parameter) -> Option<Value> {
+    let key = regex::escape(&parameter.name);
+    let pattern = format!(
+        r#"(?:^|[\s,(]){key}\s*=\s*(?:(?P<json>[\[{{].*?[\]}}])|"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<word>[^\s,;]+))"#
+    );
+    let found = Regex::new(&pattern).ok()?.captures(query)?;
+    if let Some(json) = found.name("json") {
+        return serde_json::from_str(json.as_str()).ok();
+    }
+    let text = ["double", "single", "word"].iter().find_map(|name| found.name(name))?.as_str();
+    let text = if found.name("word").is_some() { text.trim_end_matches(['.', '?', '!', ')']) } else { text };
+    match parameter.kind.as_str() {
+        "integer" => text.parse::<i64>().ok().map(Value::from),
+        "number" => text.parse::<f64>().ok().map(Value::from),
+        "boolean" => text.parse::<bool>().ok().map(Value::from),
+        _ => Some(Value::from(text)),
+    }
+}
+
 fn arguments(query: &str, parameters: &[Parameter]) -> Option<Map<String, Value>> {
     let mut quoted = QUOTED
         .as_ref()?
@@ -40,6 +92,10 @@ fn arguments(query: &str, parameters: &[Parameter]) -> Option<Map<String, Value>
     let mut numbers = NUMBER.as_ref()?.find_iter(query).map(|found| found.as_str());
     let mut given = Map::new();
     for parameter in parameters {
+        if let Some(value) = written(query, parameter) {
+            given.insert(parameter.name.clone(), value);
+            continue;
+        }
         let value = match parameter.kind.as_str() {
             "integer" => numbers.next().and_then(|text| text.parse::<i64>().ok()).map(Value::from),
             "number" => numbers.next().and_then(|text| text.parse::<f64>().ok()).map(Value::from),

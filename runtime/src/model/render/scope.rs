@@ -2,7 +2,8 @@
 //!
 //! Answers: `mentions(app)`, `has(full)`, `can(full)`, `done(full)`, `refused(full)`, `value(full)`, `values(full)`,
 //! `every(fact)`, `look(fact, text)`, `found(fact, text)`; and writes calls and steps: `use(full, arguments, why)`,
-//! `use_text(full, text, why)`, `step(full, arguments, after)`, `delegate(app, request, after)`, `guess()`. `full` is `app.functionality`.
+//! `use_text(full, text, why)`, `step(full, arguments, after)`, `delegate(app, request, after)`, `guess()`,
+//! `named_call()`. `full` is `app.functionality`.
 //! Never: writes a call of a tool that is not offered.
 
 use std::collections::BTreeMap;
@@ -69,6 +70,12 @@ pub fn of(view: &Arc<View>, facts: &Facts) -> Value {
         call.unwrap_or_default()
     };
     add("guess", Value::from_function(guessed));
+    let seen = Arc::clone(view);
+    let named = move || match guess::named(&seen) {
+        Some((full, arguments)) => Value::from(Serde(json!({"full": full, "arguments": arguments}))),
+        None => Value::from(()),
+    };
+    add("named_call", Value::from_function(named));
     Value::from(scope)
 }
 

@@ -13,7 +13,7 @@ use super::{Offer, Parameter};
 /// `app.name(parameter: type, optional?: type) -> effect`, at the start of a line, perhaps as a list item.
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?m)^[ \t`*-]*(?P<app>[A-Za-z0-9_-]+)\.(?P<name>[A-Za-z0-9_-]+)\((?P<parameters>[^)\n]*)\)\s*->",
+        r"(?m)^[ \t`*-]*(?P<app>[A-Za-z0-9_-]+)\.(?P<name>[A-Za-z0-9_-]+)\((?P<parameters>[^\n]*?)\)\s*->",
     )
     .ok()
 });
@@ -56,7 +56,8 @@ pub fn from_schema(schema: &Value) -> Vec<Parameter> {
 }
 
 fn parameters(text: &str) -> Vec<Parameter> {
-    text.split(',')
+    split(text)
+        .into_iter()
         .filter_map(|part| {
             let (name, kind) = part.split_once(':').unwrap_or((part, ""));
             let name = name.trim();
@@ -68,4 +69,22 @@ fn parameters(text: &str) -> Vec<Parameter> {
             })
         })
         .collect()
+}
+
+/// Parts at the commas that stand in no bracket.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0_i32, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth = depth.saturating_add(1),
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.extend(text.get(start..at));
+                start = at.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    parts.extend(text.get(start..));
+    parts
 }
