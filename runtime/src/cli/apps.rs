@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use bus::id::AppId;
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 
 /// `apps add`
 #[derive(Clone, Debug, Args)]
@@ -20,7 +20,7 @@ Examples:
   secgpt apps add repo --pypi mcp-server-git --read ~/project
   secgpt apps add mine --command '/home/me/bin/my-server --stdio'
   secgpt apps add weather --openapi weather.json --yes")]
-#[group(id = "source", required = true, multiple = false, args = ["pypi", "npm", "command", "url", "openapi"])]
+#[command(group(ArgGroup::new("source").required(true).args(["pypi", "npm", "command", "url", "openapi"])))]
 pub struct Add {
     /// Its name from now on
     #[arg(value_name = "NAME")]

@@ -61,10 +61,7 @@ pub enum Run<'a> {
 }
 
 /// Words in the names of parameters that say who receives, or where something goes.
-const RECEIVERS: [&str; 34] = [
-    "to",
-    "cc",
-    "bcc",
+const RECEIVERS: [&str; 30] = [
     "recipient",
     "recipients",
     "receiver",
@@ -82,21 +79,23 @@ const RECEIVERS: [&str; 34] = [
     "uri",
     "uris",
     "host",
+    "hostname",
     "domain",
     "endpoint",
     "webhook",
     "callback",
     "channel",
-    "room",
-    "chat",
     "path",
     "paths",
     "dest",
     "destination",
-    "target",
-    "share",
+    "destinations",
     "invitee",
+    "invitees",
 ];
+
+/// Words that say so only where they are the whole name.
+const ALONE: [&str; 7] = ["to", "cc", "bcc", "target", "room", "chat", "address"];
 
 /// What is proposed for the tools that a server listed.
 #[must_use]
@@ -150,7 +149,11 @@ fn effect(annotations: &Value) -> Effect {
 #[must_use]
 pub fn destinations(request: &Value) -> Vec<String> {
     let parameters = request.get("properties").and_then(Value::as_object);
-    let receives = |name: &&String| words(name).iter().any(|word| RECEIVERS.contains(&word.as_str()));
+    let receives = |name: &&String| {
+        let words = words(name);
+        words.iter().any(|word| RECEIVERS.contains(&word.as_str()))
+            || matches!(words.as_slice(), [only] if ALONE.contains(&only.as_str()))
+    };
     parameters.into_iter().flat_map(|all| all.keys()).filter(receives).cloned().collect()
 }
 
@@ -295,8 +298,8 @@ mod tests {
 
     #[test]
     fn a_receiver_is_known_by_the_words_of_its_name() {
-        let request = json!({"properties": {"to": {}, "recipientEmail": {}, "repo_path": {}, "URL": {}, "total": {}, "stop": {}}});
-        assert_eq!(destinations(&request), ["to", "recipientEmail", "repo_path", "URL"]);
+        let request = json!({"properties": {"to": {}, "recipientEmail": {}, "repo_path": {}, "URL": {}, "total": {}, "target_timezone": {}, "target": {}}});
+        assert_eq!(destinations(&request), ["to", "recipientEmail", "repo_path", "URL", "target"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use manifest::lock::Lock;
 use manifest::{AppKind, Manifest};
 use serde_json::{Value, json};
 
-use super::{folder, load, unknown};
+use super::{folder, unknown};
 use crate::cli::Global;
 use crate::command::{print, print_json};
 use crate::config::Config;
@@ -27,8 +27,10 @@ use crate::system::System;
 /// If there is no such app.
 pub(super) async fn run(config: &Config, global: &Global, app: &AppId) -> Result<u8, Error> {
     let dir = folder(config, app).ok_or_else(|| unknown(config, app))?;
-    let manifest = Manifest::as_it_stands(&dir, &config.limits).map_err(of_manifest)?;
-    let problem = load(config).1.into_iter().find(|error| error.file.parent() == Some(dir.as_path()));
+    let (manifest, problem) = match Manifest::load(&dir, &config.limits) {
+        Ok(manifest) => (manifest, None),
+        Err(problem) => (Manifest::as_it_stands(&dir, &config.limits).map_err(of_manifest)?, Some(problem)),
+    };
     let mut described = describe(&manifest, if problem.is_none() { "ok" } else { "changed" });
     let running = running(config, app).await;
     if let Value::Object(fields) = &mut described {
