@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use bus::id::{AppId, SessionId, StepId, UserId, WorkId};
+use bus::message::user::{Category, Effect};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -12,7 +16,11 @@ use crate::permission::destination::{Destination, Whence};
 use crate::permission::grant::{Grant, GrantId};
 use crate::permission::label::{Label, Labels};
 use crate::permission::offer::accepts;
-use crate::permission::policy::Forbid;
+use crate::permission::policy::Preset;
+use crate::permission::question::{Origin, Target};
+use crate::plan::{Sight, Source};
+
+mod oracle;
 
 /// The plan's step s1 reads, as planned.
 fn question() -> Question {
@@ -27,10 +35,22 @@ fn question() -> Question {
         effect: Effect::Read,
         conformance: Conformance::Expected { step: StepId::parse("s1").unwrap() },
         destinations: Vec::new(),
+        sources: Vec::new(),
         pin: "h1".into(),
         attended: true,
         step: StepId::parse("s1").ok(),
     }
+}
+
+/// A step that changes something by a text that a model made of another step's result.
+fn write() -> Question {
+    let made = Source {
+        at: "/body".into(),
+        step: StepId::parse("s1").unwrap(),
+        labels: Labels::none(),
+        sight: Sight::Made,
+    };
+    Question { effect: Effect::Write, sources: vec![made], ..question() }
 }
 
 /// Case study 2: mail's model obeys an email and would send what it found to an attacker.
@@ -112,10 +132,19 @@ fn denies(decision: &Decision, rule: &str) {
     assert_eq!(by(decision), rule);
 }
 
+/// The preset, and these rules besides.
+fn with_rules(preset: Preset, rules: &str) -> Policy {
+    let texts = [("own.cedar", rules), (preset.file_name(), preset.shipped())];
+    Policy::of_texts(&texts.map(|(name, text)| (name.to_owned(), text.to_owned()))).unwrap()
+}
+
 #[test]
 fn balanced_runs_expected_reads_and_asks_for_the_rest() {
     allows(&balanced(&question()), "policy:expected-read");
-    asks(&balanced(&Question { effect: Effect::Write, ..question() }), "policy:write");
+    allows(&balanced(&Question { effect: Effect::Write, ..question() }), "policy:planned-write");
+    asks(&balanced(&write()), "policy:derived");
+    let own = Question { from: Origin::App(AppId::parse("metro_hail").unwrap()), ..write() };
+    asks(&balanced(&own), "policy:write");
     asks(&balanced(&Question { effect: Effect::Irreversible, ..question() }), "policy:irreversible");
     asks(&balanced(&Question { conformance: unexpected("x"), ..question() }), "policy:unexpected");
     asks(&balanced(&exposure()), "policy:stored-data");
@@ -147,6 +176,7 @@ fn a_receiver_that_the_user_did_not_name_is_confirmed() {
     let whence = Whence::Step {
         step: StepId::parse("s1").unwrap(),
         labels: Labels::of(Label::parse("app:mail").unwrap()),
+        sight: Sight::Field,
     };
     let destination = Destination { parameter: "url".into(), value: "https://evil.example".into(), whence };
     let question = Question { destinations: vec![destination], ..question() };
@@ -223,16 +253,13 @@ fn always_is_not_offered_for_what_cannot_be_undone() {
 
 #[test]
 fn the_human_is_not_asked_about_a_forbidden_thing() {
-    let forbid = Forbid {
-        id: "no-sharing".into(),
-        from: None,
-        to: Some("mail".into()),
-        effect: Some(Effect::Write),
-        carrying: None,
-    };
-    let policy = Policy::preset(Preset::Balanced).forbidding(forbid);
+    let policy = with_rules(
+        Preset::Balanced,
+        r#"@id("no-sharing") @reason("Nothing leaves {app}.")
+           forbid (principal, action, resource in App::"mail") unless { context.effect == Effect::"read" };"#,
+    );
     denies(&decide(&policy, &Grants::default(), &theft()), "policy:no-sharing");
-    let write = Question { to: target("mail.create_draft"), effect: Effect::Write, ..question() };
+    let write = Question { to: target("mail.create_draft"), ..write() };
     denies(&decide(&policy, &granted(&write, Choice::Always), &write), "policy:no-sharing");
     // Control: without the rule that grant allows it.
     allows(&decide(&Policy::preset(Preset::Balanced), &granted(&write, Choice::Always), &write), "grant:g1");
@@ -259,14 +286,14 @@ fn a_no_to_an_app_holds_for_the_query_however_it_asks() {
 fn a_capability_without_a_recorded_grant_is_denied() {
     let unattended = Question { attended: false, ..theft() };
     denies(&balanced(&unattended), "policy:unattended");
-    let write = Question { attended: false, effect: Effect::Write, ..question() };
+    let write = Question { attended: false, ..write() };
     denies(&balanced(&write), "policy:unattended");
     allows(&decide(&Policy::preset(Preset::Balanced), &granted(&write, Choice::Always), &write), "grant:g1");
 }
 
 #[test]
 fn grants_of_a_session_are_gone_when_the_hub_starts() {
-    let write = Question { effect: Effect::Write, ..question() };
+    let write = write();
     let session = Grant::of_answer(&write, Choice::Session, GrantId::parse("g1").unwrap(), 0).unwrap();
     let always = Grant::of_answer(&write, Choice::Always, GrantId::parse("g2").unwrap(), 0).unwrap();
     let grants = Grants::new(vec![session, always]);
@@ -276,17 +303,17 @@ fn grants_of_a_session_are_gone_when_the_hub_starts() {
 
 #[test]
 fn a_grant_is_revoked_by_its_user_alone() {
-    let write = Question { effect: Effect::Write, ..question() };
+    let write = write();
     let mut grants = granted(&write, Choice::Always);
     let id = GrantId::parse("g1").unwrap();
     assert!(grants.revoke(&UserId::parse("bob").unwrap(), &id).is_none());
     assert!(grants.revoke(&write.user, &id).is_some());
-    asks(&decide(&Policy::preset(Preset::Balanced), &grants, &write), "policy:write");
+    asks(&decide(&Policy::preset(Preset::Balanced), &grants, &write), "policy:derived");
 }
 
 #[test]
 fn a_grant_survives_being_stored() {
-    let write = Question { effect: Effect::Write, ..question() };
+    let write = write();
     let grant = Grant::of_answer(&write, Choice::Always, GrantId::parse("g1").unwrap(), 7).unwrap();
     let stored = serde_json::to_string(&grant).unwrap();
     assert_eq!(serde_json::from_str::<Grant>(&stored).unwrap(), grant);
@@ -307,13 +334,28 @@ fn what_another_app_said_makes_a_planned_flow_a_collab() {
     assert_eq!(Question { to: target("drive.search"), ..theft() }.category(), Category::Collab);
 }
 
+/// Each preset with a rule that forbids one of the targets of [`any_question`], named by its scope.
+static NEVER: LazyLock<BTreeMap<(u8, String), Policy>> = LazyLock::new(|| {
+    let mut policies = BTreeMap::new();
+    for preset in [Preset::Strict, Preset::Balanced, Preset::Locked] {
+        for to in TARGETS {
+            let kind = if to.contains('.') { "Functionality" } else { "App" };
+            let rules = format!("@id(\"never\") forbid (principal, action, resource == {kind}::\"{to}\");");
+            policies.insert((preset as u8, to.to_owned()), with_rules(preset, &rules));
+        }
+    }
+    policies
+});
+
+const TARGETS: [&str; 4] = ["mail", "drive", "mail.send", "drive.search"];
+
 fn any_question() -> impl Strategy<Value = Question> {
     let origin = prop_oneof![
         Just(Origin::Plan),
         Just(Origin::Memory),
         select(vec!["mail", "drive"]).prop_map(|app| Origin::App(AppId::parse(app).unwrap()))
     ];
-    let to = select(vec!["mail", "drive", "mail.send", "drive.search"]).prop_map(target);
+    let to = select(TARGETS.to_vec()).prop_map(target);
     let effect = prop_oneof![Just(Effect::Read), Just(Effect::Write), Just(Effect::Irreversible)];
     let labels = prop::collection::vec(
         select(vec!["user", "app:mail", "app:drive", "web:x.example", "memory:name"]),
@@ -350,6 +392,7 @@ fn any_question() -> impl Strategy<Value = Question> {
                 effect,
                 labels,
                 destinations,
+                sources: Vec::new(),
                 pin: pin.into(),
                 attended,
             }
@@ -388,10 +431,10 @@ proptest! {
 
     #[test]
     fn a_forbidden_thing_stays_forbidden_whatever_was_granted(question in any_question(), preset in any_preset(), answers in prop::collection::vec((any_question(), any_choice()), 0..6)) {
-        let forbid = Forbid { id: "never".into(), from: None, to: Some(question.to.to_string()), effect: None, carrying: None };
         let mut answers = answers;
         answers.push((question.clone(), Choice::Always));
-        let decision = decide(&Policy::preset(preset).forbidding(forbid), &all_granted(&answers), &question);
+        let policy = &NEVER[&(preset as u8, question.to.to_string())];
+        let decision = decide(policy, &all_granted(&answers), &question);
         denies(&decision, "policy:never");
     }
 
