@@ -27,6 +27,10 @@ pub(crate) struct Folders(Mutex<HashMap<PathBuf, Known>>);
 struct Known {
     fingerprint: u64,
     hash: String,
+    /// Programs outside of the folder that its lock binds, and their state when they were last found to be the ones
+    /// that were pinned.
+    programs: Vec<PathBuf>,
+    checked: Option<u64>,
 }
 
 impl Folders {
@@ -61,7 +65,9 @@ impl Folders {
             return Some(known.hash.clone());
         }
         let hash = manifest::hash_of(dir).ok()?;
-        self.0.lock().ok()?.insert(dir.to_owned(), Known { fingerprint, hash: hash.clone() });
+        let programs = manifest::lock::programs_of(dir).ok()?;
+        let known = Known { fingerprint, hash: hash.clone(), programs, checked: None };
+        self.0.lock().ok()?.insert(dir.to_owned(), known);
         Some(hash)
     }
 
@@ -75,13 +81,36 @@ impl Folders {
             .find(|dir| dir.join("app.toml").is_file())
             .ok_or_else(|| not_here(format!("host {} does not have the app {app}", config.host)))?;
         match self.hash(&dir) {
-            Some(hash) if hash == spawn.pinned => Ok(dir),
-            Some(_) => Err(not_here(format!(
-                "the files of {app} on host {} are not those that were vetted",
-                config.host
-            ))),
+            Some(hash) if hash == spawn.pinned => self.programs(&dir).map(|()| dir),
+            Some(_) => Err(SpawnFailure {
+                hint: Some(format!("`secgpt apps pin {app}` shows the difference and asks")),
+                ..not_here(format!(
+                    "the files of {app} on host {} are not those that were vetted",
+                    config.host
+                ))
+            }),
             None => Err(not_here(format!("the files of {app} on host {} cannot be read", config.host))),
         }
+    }
+
+    /// Are the programs that the app's lock binds, outside of its folder, the ones that were pinned? `dir` was hashed
+    /// before, so that they are known.
+    fn programs(&self, dir: &Path) -> Result<(), SpawnFailure> {
+        let poisoned = || not_here("the host no longer knows its apps".to_owned());
+        let (fingerprint, checked) = {
+            let all = self.0.lock().map_err(|_| poisoned())?;
+            let Some(known) = all.get(dir) else { return Err(poisoned()) };
+            (of_files(&known.programs), known.checked)
+        };
+        if fingerprint == checked {
+            return Ok(());
+        }
+        manifest::lock::check_programs(dir)
+            .map_err(|error| SpawnFailure { hint: error.hint.clone(), ..not_here(error.to_string()) })?;
+        if let Some(known) = self.0.lock().map_err(|_| poisoned())?.get_mut(dir) {
+            known.checked = fingerprint;
+        }
+        Ok(())
     }
 
     /// What the jail is told about the app child; nothing for an app that is no program.
@@ -106,6 +135,16 @@ impl Folders {
     }
 }
 
+/// What every app is told. All that it is shown belongs to somebody else in there, and git would refuse to look at a
+/// repository for that; what git fears, a repository that has programs run, the jail is there for.
+const VARIABLES: [(&str, &str); 5] = [
+    ("APP_DIR", "/app"),
+    ("APP_DATA", "/data"),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+];
+
 /// What the jail is told of a program in this folder; nothing for an app that is none.
 pub(crate) fn spec(
     profile: &Profile,
@@ -123,7 +162,7 @@ pub(crate) fn spec(
         read.push(ours);
     }
     let mut variables: Vec<(String, String)> =
-        vec![("APP_DIR".into(), "/app".into()), ("APP_DATA".into(), "/data".into())];
+        VARIABLES.map(|(name, value)| (name.into(), value.into())).to_vec();
     let more = ours.iter().chain(env);
     variables.extend(more.map(|(name, value)| (name.clone(), value.clone())));
     Some(AppSpec {
@@ -200,6 +239,19 @@ fn fingerprint(dir: &Path) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     add(dir, &mut hasher).ok()?;
     Some(hasher.finish())
+}
+
+/// Changes when one of these files does; nothing for no files. One that is missing has a fingerprint too.
+fn of_files(files: &[PathBuf]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.hash(&mut hasher);
+        if let Ok(meta) = std::fs::metadata(file) {
+            (meta.ino(), meta.size(), meta.mode()).hash(&mut hasher);
+            (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()).hash(&mut hasher);
+        }
+    }
+    (!files.is_empty()).then(|| hasher.finish())
 }
 
 fn not_here(detail: String) -> SpawnFailure {

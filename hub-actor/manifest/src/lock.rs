@@ -253,6 +253,14 @@ fn programs_changed(lock: &Lock) -> Vec<String> {
     lock.programs.iter().filter(changed).map(|(path, _)| path.display().to_string()).collect()
 }
 
+/// The programs that the lock of this folder binds; none without a lock.
+///
+/// # Errors
+/// If the lock is there and is not one.
+pub fn programs_of(dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    Ok(Lock::read(dir)?.map(|lock| lock.programs.into_keys().collect()).unwrap_or_default())
+}
+
 /// Does every program that the lock of this folder binds stand on this machine, unchanged? For the host, which runs
 /// them.
 ///
