@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod derive;
 pub mod progress;
+pub mod unsupported;
 pub mod work;
 
 use std::sync::Arc;

@@ -57,15 +57,18 @@ pub fn without_model(results: &[StepResult], why: &str) -> String {
 /// How a query ended that has no answer: refused if a refusal kept it from one, else failed; and why.
 #[must_use]
 pub fn unanswered(ledger: &Ledger) -> (Ending, String) {
-    let mut reasons: Vec<String> = Vec::new();
+    // A reason that holds for several is said once, behind all their names.
+    let mut reasons: Vec<(Vec<&str>, &str)> = Vec::new();
     for result in &ledger.results {
-        if let Some(error) = &result.error {
-            let reason = format!("{}: {error}", result.functionality);
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
-            }
+        let Some(error) = result.error.as_deref() else { continue };
+        match reasons.iter_mut().find(|(_, reason)| *reason == error) {
+            Some((names, _)) if names.contains(&result.functionality.as_str()) => {}
+            Some((names, _)) => names.push(&result.functionality),
+            None => reasons.push((vec![&result.functionality], error)),
         }
     }
+    let reasons: Vec<String> =
+        reasons.iter().map(|(names, reason)| format!("{}: {reason}", names.join(", "))).collect();
     let refused = ledger.flows.iter().any(|flow| flow.from == "plan" && flow.decision == Verdict::Deny);
     let ending = if refused { Ending::Refused } else { Ending::Failed };
     let reason = if reasons.is_empty() { "no step gave a result".to_owned() } else { reasons.join("; ") };

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::inquiry::Course;
 use crate::permission::label::{Label, Labels};
-use crate::plan::graph::{End, blocked, ready};
+use crate::plan::graph::{End, ahead, blocked, calls_the_same, ready};
 use crate::plan::{Derivation, Derived, Plan, Resolved, Step, derives, resolve};
 
 /// What has happened.
@@ -75,19 +75,34 @@ pub struct Progress {
     ended: BTreeMap<StepId, End>,
     /// Values that a step still waits for, and why it cannot have one.
     deriving: BTreeMap<StepId, (usize, Option<Failure>)>,
+    /// Steps with all their values, to be asked about when those that call the same have theirs.
+    asking: Vec<(Step, Resolved)>,
+    /// Steps that were decided, until it is their turn.
+    decided: BTreeMap<StepId, (Step, Result<Resolved, Failure>)>,
+    /// Steps of which the user was told that they began.
+    told: BTreeSet<StepId>,
 }
 
 impl Progress {
     /// Nothing has begun.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { plan, begun: BTreeSet::new(), ended: BTreeMap::new(), deriving: BTreeMap::new() }
+        Self {
+            plan,
+            begun: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            deriving: BTreeMap::new(),
+            asking: Vec::new(),
+            decided: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
     }
 
     /// Begins with every step that waits for nothing.
     pub fn begin(&mut self, course: &mut Course) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.go_on(course, &mut effects);
+        self.ask(&mut effects);
         effects
     }
 
@@ -96,18 +111,58 @@ impl Progress {
         let mut effects = Vec::new();
         match event {
             Event::Derived { step, at, result } => self.derived(step, at, result, course, &mut effects),
-            Event::Permitted { step, result } => match (self.running(&step), result) {
-                (Some(step), Ok(resolved)) => effects.push(Effect::Run(step, resolved)),
-                (Some(step), Err(failure)) => self.end(step, Err(failure), course, &mut effects),
-                (None, _) => {}
-            },
+            Event::Permitted { step, result } => {
+                if let Some(step) = self.running(&step) {
+                    self.decided.insert(step.id.clone(), (step, result));
+                    self.go_on(course, &mut effects);
+                }
+            }
             Event::Ran { step, result } => {
                 if let Some(step) = self.running(&step) {
                     self.end(step, result, course, &mut effects);
                 }
             }
         }
+        self.ask(&mut effects);
         effects
+    }
+
+    /// Has the flows decided of which all of a kind have their values: so a person is asked about them in one go.
+    fn ask(&mut self, effects: &mut Vec<Effect>) {
+        let deriving: Vec<&Step> = self.deriving.keys().filter_map(|step| self.plan.step(step)).collect();
+        let (wait, ask): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asking)
+            .into_iter()
+            .partition(|(step, _)| deriving.iter().any(|other| calls_the_same(other, step)));
+        self.asking = wait;
+        effects.extend(ask.into_iter().map(|(step, resolved)| Effect::Permit(step, resolved)));
+    }
+
+    /// Carries out what was permitted, and ends what was refused, where it has nothing to wait for any more. Did
+    /// anything end?
+    fn run(&mut self, course: &mut Course, effects: &mut Vec<Effect>) -> bool {
+        let due = |step: &Step| step.after.iter().all(|earlier| self.ended.contains_key(earlier));
+        let ids: Vec<StepId> =
+            self.decided.values().filter(|(step, _)| due(step)).map(|(step, _)| step.id.clone()).collect();
+        let mut ended = false;
+        for id in ids {
+            let Some((step, decided)) = self.decided.remove(&id) else { continue };
+            self.tell(&step, effects);
+            match decided {
+                Ok(resolved) => effects.push(Effect::Run(step, resolved)),
+                Err(failure) => {
+                    self.note_end(step, Err(failure), course, effects);
+                    ended = true;
+                }
+            }
+        }
+        ended
+    }
+
+    /// Tells that a step began, once.
+    fn tell(&mut self, step: &Step, effects: &mut Vec<Effect>) {
+        if self.told.insert(step.id.clone()) {
+            effects.push(Effect::Started(step.clone()));
+        }
     }
 
     /// The step, if it has begun and not ended.
@@ -143,7 +198,7 @@ impl Progress {
 
     fn resolve(&mut self, step: Step, course: &mut Course, effects: &mut Vec<Effect>) {
         match resolve(&step, &course.record) {
-            Ok(resolved) => effects.push(Effect::Permit(step, resolved)),
+            Ok(resolved) => self.asking.push((step, resolved)),
             Err(unresolved) => {
                 let failure = Failure::new(FailureCode::Path, unresolved.to_string());
                 self.end(step, Err(failure), course, effects);
@@ -159,6 +214,8 @@ impl Progress {
         course: &mut Course,
         effects: &mut Vec<Effect>,
     ) {
+        // A step of a loop may fail before its turn.
+        self.tell(&step, effects);
         self.note_end(step, result, course, effects);
         self.go_on(course, effects);
     }
@@ -190,14 +247,15 @@ impl Progress {
     fn go_on(&mut self, course: &mut Course, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
         loop {
+            let ended = self.run(course, effects);
             let stuck: Vec<(Step, StepId)> = blocked(&plan, &self.begun, &self.ended)
                 .into_iter()
                 .map(|(step, lacks)| (step.clone(), lacks))
                 .collect();
             let mut able: VecDeque<Step> =
                 ready(&plan, &self.begun, &self.ended).into_iter().cloned().collect();
-            if stuck.is_empty() && able.is_empty() {
-                return;
+            if stuck.is_empty() && able.is_empty() && !ended {
+                break;
             }
             for (step, lacks) in stuck {
                 let detail = format!("it needs the result of step {lacks}, which has none");
@@ -207,9 +265,14 @@ impl Progress {
             }
             while let Some(step) = able.pop_front() {
                 self.begun.insert(step.id.clone());
-                effects.push(Effect::Started(step.clone()));
+                self.tell(&step, effects);
                 self.start(step, course, effects);
             }
+        }
+        let early: Vec<Step> = ahead(&plan, &self.begun, &self.ended).into_iter().cloned().collect();
+        for step in early {
+            self.begun.insert(step.id.clone());
+            self.start(step, course, effects);
         }
     }
 
@@ -228,7 +291,7 @@ impl Progress {
         }
         if wanted.is_empty() {
             match resolve(&step, &course.record) {
-                Ok(resolved) => effects.push(Effect::Permit(step, resolved)),
+                Ok(resolved) => self.asking.push((step, resolved)),
                 Err(unresolved) => {
                     let failure = Failure::new(FailureCode::Path, unresolved.to_string());
                     self.note_end(step, Err(failure), course, effects);

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Cut;
 use crate::choosing::NoneOfThem;
+use crate::executor::unsupported::unsupported;
 use crate::executor::{self, answer, work};
 use crate::inquiry::Inquiry;
 use crate::memory::actor::Exchange;
@@ -68,15 +69,17 @@ pub async fn conduct(
             Ended::failed(format!("the query was not answered within {} minutes", DEADLINE.as_secs() / 60))
         }
     };
-    let outcome = outcome(parts, inquiry, ended);
+    let mut outcome = outcome(parts, inquiry, ended);
     let refused = outcome
         .flows
         .iter()
         .filter(|flow| flow.decision == Verdict::Deny)
         .map(|flow| Refused { to: flow.to.clone(), reason: flow.reason.clone() })
         .collect();
-    if !inquiry.private {
-        parts.memory.keep(exchange(inquiry, &outcome));
+    if !inquiry.private
+        && let Err(why) = parts.memory.keep(exchange(inquiry, &outcome)).await
+    {
+        add_hint(&mut outcome, format!("nothing of this query was remembered: {why}"));
     }
     tracing::info!(query = %inquiry.id, outcome = ?outcome.outcome, ms = outcome.elapsed_ms, error = outcome.error, "a query ended");
     inquiry.say_last(Happening::Answered(Box::new(outcome.clone()))).await;
@@ -224,6 +227,8 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
     if 0 < ledger.flows_left_out {
         hints.push(format!("{} more flows are in the audit", ledger.flows_left_out));
     }
+    let answer = ended.answer.as_deref().unwrap_or_default();
+    let unsupported = unsupported(answer, inquiry.words(), &ledger.results);
     let mut outcome = Outcome {
         answer: ended.answer,
         session: inquiry.session.clone(),
@@ -232,7 +237,7 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
         results: ledger.results,
         flows: ledger.flows,
         choices: ledger.choices,
-        unsupported: Vec::new(),
+        unsupported,
         model_calls: [
             ("planner".to_owned(), ledger.planner_calls),
             ("spokes".to_owned(), ledger.spoke_calls),
@@ -247,6 +252,13 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
     };
     answer::fit(&mut outcome);
     outcome
+}
+
+fn add_hint(outcome: &mut Outcome, hint: String) {
+    outcome.hint = Some(match outcome.hint.take() {
+        Some(others) => format!("{others}; {hint}"),
+        None => hint,
+    });
 }
 
 /// What is to be remembered of it.

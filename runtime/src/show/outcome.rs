@@ -61,6 +61,11 @@ pub fn outcome(outcome: &Outcome, streamed: &str, paint: Paint) -> String {
         }
         _ => {}
     }
+    if !outcome.unsupported.is_empty() {
+        let marked: Vec<String> = outcome.unsupported.iter().map(|mark| clean::line(mark, 80)).collect();
+        let told = format!("in no result, and not in your words: {}", marked.join(", "));
+        text.push_str(&format!("{} {told}\n", paint.warning("check:")));
+    }
     if let Some(hint) = &outcome.hint {
         text.push_str(&format!("{} {}\n", paint.bold("hint:"), clean::line(hint, MAX_VALUE)));
     }

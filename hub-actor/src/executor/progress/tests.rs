@@ -67,7 +67,7 @@ impl Scene {
 #[test]
 fn independent_steps_begin_together_and_one_failure_stops_no_other() {
     let mut scene = Scene::new(vec![step("s1", json!({}), &[], &[]), step("s2", json!({}), &[], &[])]);
-    assert_eq!(scene.log, ["start s1", "permit s1 {}", "start s2", "permit s2 {}"]);
+    assert_eq!(scene.log, ["start s1", "start s2", "permit s1 {}", "permit s2 {}"]);
     assert_eq!(scene.permitted("s1", Err("no")), ["fail s1 no"]);
     assert_eq!(scene.permitted("s2", Ok(())), ["run s2"]);
     assert_eq!(scene.ran("s2", Ok(json!(1))), ["done s2 1"]);
@@ -147,4 +147,35 @@ fn a_step_ends_once() {
     assert_eq!(scene.course.record.result(&id("s1")).unwrap().value, json!(1));
     let app = AppId::parse("mail").unwrap();
     assert!(scene.course.record.result(&id("s1")).unwrap().labels.contains(&Label::App(app)));
+}
+
+#[test]
+fn the_steps_of_a_loop_are_asked_about_together_and_run_in_their_order() {
+    let derive = json!({"x": {"$derive": "s1", "instruction": "one", "schema": {"type": "string"}}});
+    let other = |name: &str, after: &[&str]| {
+        let mut step = step(name, json!({}), after, &[]);
+        step.kind =
+            StepKind::Call { functionality: Functionality::parse("mail.send").unwrap(), args: json!({}) };
+        step
+    };
+    let mut steps = vec![step("s1", json!({}), &[], &[])];
+    steps.push(Step {
+        kind: StepKind::Call { functionality: Functionality::parse("mail.send").unwrap(), args: derive },
+        ..step("s2", json!({}), &["s1"], &["s1"])
+    });
+    steps.extend([other("s3", &["s2"]), other("s4", &["s3"]), step("s5", json!({}), &["s4"], &[])]);
+    let mut scene = Scene::new(steps);
+    scene.permitted("s1", Ok(()));
+    // The literal ones wait for the value of the first, so that the person sees all of them at once.
+    assert_eq!(scene.ran("s1", Ok(json!("v")))[1..], ["start s2", "derive s2 from \"v\""]);
+    let value =
+        Derived { recorded: Recorded { value: json!("a"), labels: Labels::none() }, sight: Sight::Field };
+    let told = scene.on(Event::Derived { step: id("s2"), at: "/x".into(), result: Ok(value) });
+    assert_eq!(told, ["permit s3 {}", "permit s4 {}", "permit s2 {\"x\":\"a\"}"]);
+    // Decided in any order, done in the plan's; and a refusal of one is the end of that one alone.
+    assert_eq!(scene.permitted("s4", Ok(())), Vec::<String>::new());
+    assert_eq!(scene.permitted("s3", Err("no")), Vec::<String>::new());
+    assert_eq!(scene.permitted("s2", Ok(())), ["run s2"]);
+    assert_eq!(scene.ran("s2", Ok(json!(1))), ["done s2 1", "start s3", "fail s3 no", "start s4", "run s4"]);
+    assert_eq!(scene.ran("s4", Ok(json!(1)))[1..], ["start s5", "permit s5 {}"]);
 }
