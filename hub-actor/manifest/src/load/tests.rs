@@ -342,3 +342,27 @@ fn an_app_of_kind_http_becomes_requests() {
     let Operation::Endpoint(get) = &operations[&manifest.functions[0].name] else { unreachable!() };
     assert_eq!((get.method.as_str(), get.url.as_str()), ("GET", "https://n.example.com/n"));
 }
+
+#[test]
+fn what_a_server_may_ask_for_and_its_other_methods_are_named_or_denied() {
+    let body = "[mcp]\nsampling = true\n[[functionality]]\nname = \"look\"\neffect = \"read\"\nmethod = \"resources/read\"\n";
+    let (_root, dir) = app("notes", &format!("{HEAD}{body}"));
+    let notes = Manifest::load(&dir, &DEFAULT).unwrap();
+    assert_eq!((notes.wishes.sampling, notes.wishes.elicitation), (true, false));
+    let look = &notes.profile().functions[0];
+    assert_eq!(look.method, bus::message::profile::Method::ReadResource);
+    // The protocol's own schema: an address and nothing else.
+    assert!(notes.functions[0].check_request(&serde_json::json!({"uri": "demo://a"})).is_ok());
+    assert!(notes.functions[0].check_request(&serde_json::json!({"uri": 5})).is_err());
+    assert!(notes.functions[0].check_request(&serde_json::json!({"uri": "a", "more": 1})).is_err());
+
+    let (_root, dir) = app("notes", HEAD);
+    assert_eq!(Manifest::load(&dir, &DEFAULT).unwrap().wishes, Wishes::default());
+    let prompt = "name = \"notes\"\nkind = \"prompt\"\ndescription = \"d\"\n[mcp]\nsampling = true\n";
+    refused(prompt, Some(4), "[mcp] is for apps of kind mcp");
+    refused(
+        "[[functionality]]\nname = \"mcp-sampling\"\neffect = \"read\"\nrequest = \"r.json\"\n",
+        Some(6),
+        "is reserved",
+    );
+}
