@@ -69,5 +69,12 @@ pub const KEPT_CLIENTS: usize = 256;
 /// How long an unused connection is kept for the next request to the same host.
 pub const KEPT_CONNECTION: Duration = Duration::from_secs(20);
 
+/// Messages a second from one spoke, and at once: the words of its tunnels and fetches. What comes faster is dropped
+/// unread, and a spoke that goes on is ended. A spoke's own proxy keeps to half of it, whatever its app does.
+pub const PACE: (u32, u32) = bus::limits::SPOKE_RATE;
+
+/// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
+pub const PACES: usize = 4096;
+
 /// Spokes whose user is remembered. The hub takes back each; this bounds what it forgets.
 pub const USERS: usize = 65_536;

@@ -20,6 +20,7 @@ use bus::message::audit::{Record, Web as WebRecord, WebOutcome, What};
 use bus::message::egress::{
     FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TunnelSay, WebError, WebFailure,
 };
+use bus::pace::{Paces, Verdict};
 use bus::service::Service;
 use bus::subject::{Auditor, Op, Service as To, Subject, pattern};
 
@@ -27,7 +28,7 @@ use self::flow::{Conversations, Place};
 use crate::app_rules::Book;
 use crate::credential::Credentials;
 use crate::fetch::Web;
-use crate::limit::{ALL, FETCHES_OF_A_SPOKE, TUNNELS_OF_A_SPOKE, USERS};
+use crate::limit::{ALL, FETCHES_OF_A_SPOKE, PACE, PACES, TUNNELS_OF_A_SPOKE, USERS};
 
 /// The name under which `nats service` lists this process.
 pub const NAME: &str = "secgpt-egress";
@@ -45,6 +46,7 @@ struct Inner {
     web: Web,
     credentials: Credentials,
     users: Mutex<HashMap<SpokeAddr, UserId>>,
+    paces: Mutex<Paces>,
     fetches: Conversations,
     tunnels: Conversations,
     service: Service,
@@ -77,6 +79,7 @@ impl Gateway {
             web,
             credentials,
             users: Mutex::default(),
+            paces: Mutex::new(Paces::new(PACE, PACES)),
             fetches: Conversations::new(FETCHES_OF_A_SPOKE, ALL),
             tunnels: Conversations::new(TUNNELS_OF_A_SPOKE, ALL),
             service,
@@ -103,6 +106,11 @@ impl Gateway {
     /// Who spoke is in the subject; what may be said there depends on it alone. Nothing here waits for the web.
     async fn take(&self, incoming: Incoming) {
         let bus = &self.0.bus;
+        if let Subject::SpokeOut { spoke, .. } = &incoming.subject
+            && !self.keeps_pace(spoke).await
+        {
+            return bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
+        }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Egress, op: Op::FETCH } => {
                 self.fetch(spoke, incoming).await
@@ -120,6 +128,19 @@ impl Gateway {
             Subject::HubOut { service: To::Egress, op: Op::RULES } => self.user(incoming).await,
             other => bus.drop_message(&other.to_string(), "the egress-gateway has no such operation").await,
         }
+    }
+
+    /// Has the spoke room for one more message? One that floods is made known.
+    async fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
+        let (verdict, why) = {
+            let mut paces = self.0.paces.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = paces.heard(spoke, Instant::now());
+            (verdict, (verdict == Verdict::End).then(|| paces.why()))
+        };
+        if let Some(why) = why {
+            self.0.bus.floods(spoke, why).await;
+        }
+        verdict == Verdict::Take
     }
 
     async fn fetch(&self, spoke: SpokeAddr, incoming: Incoming) {

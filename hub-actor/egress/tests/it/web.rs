@@ -346,6 +346,67 @@ async fn an_answer_that_breaks_off_or_is_no_http_is_said_to() {
 }
 
 #[tokio::test]
+async fn what_a_server_sends_beyond_its_length_is_not_the_next_answer() {
+    let smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
+    let server = Server::plain(move |seen| match seen.path() {
+        "/long" => {
+            let mut all = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec();
+            all.extend_from_slice(smuggled);
+            vec![Act::Send(all)]
+        }
+        "/no-body" => {
+            let mut all = b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n".to_vec();
+            all.extend_from_slice(smuggled);
+            vec![Act::Send(all)]
+        }
+        _ => ok("the true one"),
+    })
+    .await;
+    let web = plain(names(&[]));
+    let rules = rules(&[], &[server.address]);
+    let get = async |path: &str| text(&web, &rules, &format!("http://{}{path}", server.address)).await;
+    for (path, expected) in [("/long", "hello"), ("/no-body", "")] {
+        assert_eq!(get(path).await.unwrap(), expected);
+        // What lies in the connection by now was asked for by nobody.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(get("/next").await.unwrap(), "the true one", "after {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_the_manifest_does_not_name_reaches_no_server_by_a_redirect_either() {
+    let server = Server::plain(|seen| match seen.path() {
+        "/see-other" => redirect(303, "/end"),
+        "/same" => redirect(307, "/end"),
+        _ => ok(&seen.line),
+    })
+    .await;
+    let posting = rules(&[], &[server.address]).with_methods(["POST".to_owned()].into());
+    let web = plain(names(&[]));
+    let post = async |path: &str| {
+        let asked = Ask {
+            method: fetch::method("POST").unwrap(),
+            ..ask(&format!("http://{}{path}", server.address))
+        };
+        match get(&web, &posting, asked).await {
+            Ok(answer) => Ok(String::from_utf8(answer.body.whole(100).await.unwrap()).unwrap()),
+            Err(failure) => Err((failure.code, failure.detail)),
+        }
+    };
+    assert_eq!(post("/same").await.unwrap(), "POST /end HTTP/1.1", "the control");
+    let (code, detail) = post("/see-other").await.unwrap_err();
+    assert_eq!(code, WebError::Redirect);
+    assert!(detail.contains("the method GET is not among those"), "{detail}");
+    let (code, detail) = {
+        let failure = get(&web, &posting, ask(&format!("http://{}/", server.address))).await.err().unwrap();
+        (failure.code, failure.detail)
+    };
+    assert_eq!(code, WebError::Rules);
+    assert!(detail.contains("[network], methods"), "the line that would allow it is named: {detail}");
+    assert_eq!(server.count(), 3);
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_for_its_app_and_for_no_other() {
     let server = Server::plain(|_| ok("hello")).await;
     let web = plain(names(&[]));
