@@ -8,5 +8,6 @@ mod ordinary_user;
 mod parts;
 mod reference;
 mod stores;
+mod strangers;
 mod two_hosts;
 mod whole;

@@ -8,8 +8,10 @@
 pub mod bundle;
 pub mod core_process;
 pub mod golden;
+pub mod mcp_pipes;
 pub mod model_server;
 pub mod nats;
+pub mod package;
 pub mod person;
 pub mod program;
 pub mod raw;
