@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod apps_add;
+mod credentials;
 mod faults;
 mod llm_gateway;
 mod ordinary_user;
