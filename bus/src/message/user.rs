@@ -237,6 +237,44 @@ pub struct Flow {
     /// Of which step of the plan, if of one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub step: Option<StepId>,
+    /// Who receives, by the arguments that the manifest marks as destinations.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub receivers: Vec<Receiver>,
+    /// Does every other argument stand in the user's words, in the plan, or in a field of a result?
+    #[serde(skip_serializing_if = "Clone::clone", default = "yes")]
+    pub accounted: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Who receives, and where that comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receiver {
+    /// The argument.
+    pub parameter: String,
+    /// Whom it names.
+    pub value: String,
+    /// Who named it.
+    pub whence: Named,
+    /// Where it was taken from, as labels are written; empty unless it is from a step or an app.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<String>,
+}
+
+/// Who named a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Named {
+    /// The user: it stands in the user's words.
+    User,
+    /// The planner, and it does not stand there.
+    Planner,
+    /// An earlier step returned it.
+    Step,
+    /// The app that asks.
+    App,
 }
 
 /// What a functionality does to the world.
@@ -406,6 +444,11 @@ pub enum Admin {
         app: Option<AppId>,
         /// Is it to be the default from now on?
         keep: bool,
+    },
+    /// Is this query being worked on? Asked by a client that has heard nothing for a while.
+    Working {
+        /// Which.
+        query: WorkId,
     },
     /// Which app does what, where several can and the user names none.
     Defaults,

@@ -4,9 +4,10 @@
 //! Never: takes an app's or a model's word for it; a receiver is the user's if it stands in the user's words.
 
 use bus::id::{AppId, StepId};
+use bus::message::user::{Named, Receiver};
 use serde_json::Value;
 
-use super::label::Labels;
+use super::label::{Label, Labels};
 use super::lookalike::is_hidden;
 use crate::plan::{Sight, Source};
 
@@ -39,6 +40,20 @@ pub enum Whence {
     },
     /// The app that asks.
     App(AppId),
+}
+
+impl Destination {
+    /// As flows tell it.
+    #[must_use]
+    pub fn told(&self) -> Receiver {
+        let (whence, sources) = match &self.whence {
+            Whence::User => (Named::User, Vec::new()),
+            Whence::Planner => (Named::Planner, Vec::new()),
+            Whence::Step { labels, .. } => (Named::Step, labels.to_strings()),
+            Whence::App(app) => (Named::App, vec![Label::App(app.clone()).to_string()]),
+        };
+        Receiver { parameter: self.parameter.clone(), value: self.value.clone(), whence, sources }
+    }
 }
 
 /// All receivers in these arguments. `sources` is which parts came from earlier steps, `words` all that the user
@@ -136,7 +151,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::permission::label::Label;
 
     #[track_caller]
     fn named(words: &str, value: &str, expected: bool) {

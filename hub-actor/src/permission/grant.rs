@@ -4,7 +4,7 @@
 //! Never: stretches an answer to another user, caller, functionality, app version, source or receiver.
 //! Carries: I-05, I-07.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use bus::id::{IdError, SessionId, UserId, WorkId};
@@ -260,7 +260,38 @@ fn named(destination: &Destination) -> String {
 /// All grants that the hub knows. Those that are not for always live here alone and end with the hub.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
-    of: BTreeMap<UserId, Vec<Grant>>,
+    of: BTreeMap<UserId, Granted>,
+}
+
+/// The grants of one user.
+#[derive(Clone, Debug, Default)]
+struct Granted {
+    /// Oldest first.
+    all: Vec<Grant>,
+    /// Their places in it, by who may reach whom: of thousands a few are about a flow.
+    ways: HashMap<(Origin, Target), Vec<usize>>,
+}
+
+impl Granted {
+    fn add(&mut self, grant: Grant) {
+        let way = (grant.caller.clone(), grant.target.clone());
+        self.ways.entry(way).or_default().push(self.all.len());
+        self.all.push(grant);
+    }
+
+    /// Keeps those that are wanted.
+    fn keep(&mut self, wanted: impl Fn(&Grant) -> bool) {
+        if self.all.iter().all(&wanted) {
+            return;
+        }
+        let kept = std::mem::take(self).all.into_iter().filter(wanted);
+        kept.for_each(|grant| self.add(grant));
+    }
+
+    fn about(&self, question: &Question) -> impl Iterator<Item = &Grant> {
+        let places = self.ways.get(&(question.from.clone(), question.to.clone()));
+        places.into_iter().flatten().filter_map(|place| self.all.get(*place))
+    }
 }
 
 impl Grants {
@@ -275,20 +306,21 @@ impl Grants {
 
     /// One more.
     pub fn add(&mut self, grant: Grant) {
-        self.of.entry(grant.user.clone()).or_default().push(grant);
+        self.of.entry(grant.user.clone()).or_default().add(grant);
     }
 
     /// Takes one of this user's back; `None` if the user has none of this name.
     pub fn revoke(&mut self, user: &UserId, id: &GrantId) -> Option<Grant> {
-        let all = self.of.get_mut(user)?;
-        let place = all.iter().position(|grant| grant.id == *id)?;
-        Some(all.remove(place))
+        let granted = self.of.get_mut(user)?;
+        let revoked = granted.all.iter().find(|grant| grant.id == *id).cloned()?;
+        granted.keep(|grant| grant.id != *id);
+        Some(revoked)
     }
 
     /// Those whose time is up are no longer in force. Returns them.
     pub fn expire(&mut self, now: u64) -> Vec<Grant> {
-        let ended =
-            self.of.values().flatten().filter(|grant| !grant.is_current(now)).cloned().collect::<Vec<_>>();
+        let all = self.of.values().flat_map(|granted| &granted.all);
+        let ended: Vec<Grant> = all.filter(|grant| !grant.is_current(now)).cloned().collect();
         if !ended.is_empty() {
             self.keep(|grant| grant.is_current(now));
         }
@@ -308,19 +340,20 @@ impl Grants {
     }
 
     fn keep(&mut self, wanted: impl Fn(&Grant) -> bool) {
-        self.of.values_mut().for_each(|all| all.retain(&wanted));
-        self.of.retain(|_, all| !all.is_empty());
+        self.of.values_mut().for_each(|granted| granted.keep(&wanted));
+        self.of.retain(|_, granted| !granted.all.is_empty());
     }
 
     /// All of this user's, oldest first.
     #[must_use]
     pub fn of_user(&self, user: &UserId) -> &[Grant] {
-        self.of.get(user).map(Vec::as_slice).unwrap_or_default()
+        self.of.get(user).map(|granted| granted.all.as_slice()).unwrap_or_default()
     }
 
     /// An answer that settles this flow. A no goes before every yes.
     #[must_use]
     pub fn settling(&self, question: &Question, answer: Answer) -> Option<&Grant> {
-        self.of_user(&question.user).iter().find(|grant| grant.answer == answer && grant.settles(question))
+        let mut about = self.of.get(&question.user)?.about(question);
+        about.find(|grant| grant.answer == answer && grant.settles(question))
     }
 }

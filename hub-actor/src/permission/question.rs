@@ -193,6 +193,8 @@ impl Question {
             by: by.to_owned(),
             reason: reason.to_owned(),
             step: self.step.clone(),
+            receivers: self.destinations.iter().map(Destination::told).collect(),
+            accounted: self.unaccounted().is_empty(),
         }
     }
 

@@ -53,7 +53,7 @@ impl Told {
             flows: self.flows,
             choices: Vec::new(),
             unsupported: Vec::new(),
-        model_calls: [("planner".to_owned(), 0), ("spokes".to_owned(), self.calls)].into(),
+            model_calls: [("planner".to_owned(), 0), ("spokes".to_owned(), self.calls)].into(),
             prompts: 0,
             elapsed_ms: 0,
             error,
@@ -199,5 +199,7 @@ fn note(call: &Call, result: &Result<Value, String>, apps: &Apps, told: &mut Tol
         by: "baseline".to_owned(),
         reason: "the baseline asks nobody".to_owned(),
         step: None,
+        receivers: Vec::new(),
+        accounted: true,
     });
 }

@@ -3,7 +3,7 @@
 //! Answers: who wants to send what to whom, where does it come from, and why is it asked?
 //! Never: shows an app's words as ours, or hides the recipient or the content.
 
-use bus::message::user::{Category, Choice, Effect, Prompt};
+use bus::message::user::{Category, Choice, Effect, Flow, Prompt, Width};
 use serde_json::Value;
 
 use super::clean;
@@ -44,6 +44,15 @@ pub fn prompt(prompt: &Prompt, paint: Paint, width: usize) -> String {
     let room = width.saturating_sub(INDENT);
     let lines = arguments(&flow.args).into_iter().flat_map(|line| wrap(&line, room.saturating_sub(2), 2));
     field(&mut text, "with", lines.map(|line| format!("│ {line}")));
+    let others: Vec<String> =
+        (1_u32..).zip(&prompt.others).map(|(place, flow)| one_of(place, flow)).collect();
+    if !others.is_empty() {
+        let first = one_of(0, flow);
+        let count = others.len().saturating_add(1);
+        let lines = std::iter::once(format!("{count} times, like this:")).chain(std::iter::once(first)).chain(others);
+        let lines = lines.flat_map(|line| wrap(&line, room.saturating_sub(2), 4));
+        field(&mut text, "in all", lines.map(|line| format!("│ {line}")));
+    }
     if !flow.labels.is_empty() {
         let labels: Vec<String> = flow.labels.iter().map(|label| clean::line(label, 80)).collect();
         field(&mut text, "data from", wrap(&labels.join(", "), room, 0));
@@ -83,7 +92,31 @@ pub fn offers(prompt: &Prompt) -> String {
             Choice::Deny => "[d]eny",
         })
         .collect();
-    format!("{} ({} s) ", words.join("  "), prompt.limit_ms / 1000)
+    let each = if prompt.others.is_empty() { "" } else { "  or [e]ach by itself" };
+    format!("{}{each} ({} s) ", words.join("  "), prompt.limit_ms / 1000)
+}
+
+/// One flow of several, on a line, counted from 1.
+#[must_use]
+pub fn one_of(place: u32, flow: &Flow) -> String {
+    format!("{}. {}", place.saturating_add(1), clean::line(&flow.args.to_string(), 200))
+}
+
+/// The question how far a yes for longer is to reach.
+#[must_use]
+pub fn widths(widths: &[Width]) -> String {
+    let words: Vec<String> = (1_u32..)
+        .zip(widths)
+        .map(|(number, width)| {
+            let what = match width {
+                Width::Shown => "to those shown".to_owned(),
+                Width::Domain(domain) => format!("to any address at {}", clean::line(domain, 80)),
+                Width::Anybody => "to anybody".to_owned(),
+            };
+            format!("[{number}] {what}")
+        })
+        .collect();
+    format!("{} ", words.join("  "))
 }
 
 /// Each argument with its name; texts cut where they are very long, structures as JSON.
@@ -127,7 +160,7 @@ fn cut(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use bus::id::{SessionId, WorkId};
-    use bus::message::user::{Flow, Verdict};
+    use bus::message::user::Verdict;
     use insta::assert_snapshot;
     use serde_json::json;
 
@@ -151,6 +184,8 @@ mod tests {
                 by: "policy:unexpected".into(),
                 reason: "it cannot be undone".into(),
                 step: None,
+                receivers: Vec::new(),
+                accounted: true,
             },
             others: Vec::new(),
             widths: Vec::new(),
@@ -171,5 +206,38 @@ mod tests {
           WARNING    this is not in the plan
         [o]nce  [d]eny (120 s)
         "#);
+    }
+
+    #[test]
+    fn a_loop_is_shown_as_one_with_its_count_and_each_receiver() {
+        let flow = |to: &str| Flow {
+            from: "plan".into(),
+            to: "mail.create_draft".into(),
+            args: json!({"to": [to], "subject": "Task"}),
+            labels: vec!["app:drive".into()],
+            expected: true,
+            effect: Effect::Write,
+            category: Category::Collab,
+            decision: Verdict::Ask,
+            by: "policy:destination".into(),
+            reason: "You did not name who receives.".into(),
+            step: None,
+            receivers: Vec::new(),
+            accounted: true,
+        };
+        let asked = Prompt {
+            id: WorkId::fresh(),
+            query: WorkId::fresh(),
+            session: SessionId::parse("s").unwrap(),
+            flow: flow("ann@x.example"),
+            others: vec![flow("bob@x.example"), flow("eve\u{1b}[2J@x.example")],
+            widths: vec![Width::Shown, Width::Domain("x.example".into()), Width::Anybody],
+            warning: None,
+            apps_words: None,
+            offers: vec![Choice::Once, Choice::Session, Choice::Deny],
+            limit_ms: 120_000,
+        };
+        let shown = format!("{}{}\n{}", prompt(&asked, Paint::none(), 80), offers(&asked), widths(&asked.widths));
+        assert_snapshot!(shown, @"");
     }
 }

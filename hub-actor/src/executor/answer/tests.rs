@@ -28,6 +28,8 @@ fn flow(from: &str, decision: Verdict, args: Value) -> Flow {
         by: "user".into(),
         reason: "You refused it.".into(),
         step: None,
+        receivers: Vec::new(),
+        accounted: true,
     }
 }
 
