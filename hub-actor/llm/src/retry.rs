@@ -3,7 +3,7 @@
 //! Answers: how long to wait before the next attempt, or not at all?
 //! Never: reads a clock or a random source; both come in as numbers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The first pause is half to all of this.
 pub const FIRST: Duration = Duration::from_millis(300);
@@ -55,11 +55,15 @@ pub fn pause(
     (pause < left).then_some(pause)
 }
 
-/// The server's wish in a `Retry-After` header: whole or broken seconds. A date is not read; our own schedule holds then.
+/// The server's wish in a `Retry-After` header: whole or broken seconds, or a date of HTTP, which is as far away as this
+/// machine's clock (`now`) says. A date that has passed is no wish; our own schedule holds then.
 #[must_use]
-pub fn wish(retry_after: &str) -> Option<Duration> {
-    let seconds: f64 = retry_after.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+pub fn wish(retry_after: &str, now: SystemTime) -> Option<Duration> {
+    let text = retry_after.trim();
+    match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -79,21 +83,42 @@ mod tests {
         assert!(pause(Outcome::NoConnection, 1, MINUTE, None, 0.5).is_some());
     }
 
+    /// A moment, seconds since 1970: Wed, 21 Oct 2015 07:28:00 GMT.
+    const THEN: u64 = 1_445_412_480;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
     #[test]
     fn the_servers_own_wish_is_honoured() {
-        let wish = wish(" 3 ");
+        let wish = wish(" 3 ", at(THEN));
         assert_eq!(pause(Outcome::Status(429), 1, MINUTE, wish, 0.0), Some(Duration::from_secs(3)));
     }
 
     #[test]
-    fn a_wish_beyond_the_deadline_ends_it_at_once() {
-        assert_eq!(pause(Outcome::Status(429), 1, MINUTE, wish("61"), 0.0), None);
+    fn a_wish_may_be_a_date_in_every_form_of_http() {
+        for text in
+            ["Wed, 21 Oct 2015 07:28:00 GMT", "Wednesday, 21-Oct-15 07:28:00 GMT", "Wed Oct 21 07:28:00 2015"]
+        {
+            assert_eq!(wish(text, at(THEN - 7)), Some(Duration::from_secs(7)), "{text}");
+            assert_eq!(wish(text, at(THEN + 1)), None, "it has passed: {text}");
+        }
+        // A server whose clock is years ahead: it is not waited for, and the call ends at once with its own words.
+        let far = wish("Fri, 01 Jan 2038 00:00:00 GMT", at(THEN));
+        assert_eq!(pause(Outcome::Status(429), 1, MINUTE, far, 0.0), None);
     }
 
     #[test]
-    fn a_wish_that_is_no_number_is_none() {
-        for text in ["", "soon", "-1", "NaN", "inf", "Wed, 21 Oct 2015 07:28:00 GMT"] {
-            assert_eq!(wish(text), None, "{text}");
+    fn a_wish_beyond_the_deadline_ends_it_at_once() {
+        assert_eq!(pause(Outcome::Status(429), 1, MINUTE, wish("61", at(THEN)), 0.0), None);
+    }
+
+    #[test]
+    fn a_wish_that_is_neither_number_nor_date_is_none() {
+        for text in ["", "soon", "-1", "NaN", "inf", "Wed, 32 Oct 2015 07:28:00 GMT", "2015-10-21T07:28:00Z"]
+        {
+            assert_eq!(wish(text, at(0)), None, "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
@@ -78,8 +78,8 @@ impl Transport {
                 }
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    let wish =
-                        response.headers().get(RETRY_AFTER).and_then(|value| wish(value.to_str().ok()?));
+                    let after = response.headers().get(RETRY_AFTER);
+                    let wish = after.and_then(|value| wish(value.to_str().ok()?, SystemTime::now()));
                     let said = said(response).await;
                     (Outcome::Status(status), wish, Failure::Status { status, said, attempts: attempt })
                 }
