@@ -60,6 +60,15 @@ impl Client {
         self.ask_with(query).await.0
     }
 
+    /// As [`Client::ask`]; nothing if no hub is heard just now.
+    pub async fn try_ask(&mut self, text: &str) -> Option<Outcome> {
+        let query = self.query(text);
+        let accepted: Result<Accepted, _> =
+            self.bus.request(&self.out(Op::QUERY), &query, None, PATIENCE).await;
+        accepted.ok()?.result.unwrap();
+        Some(self.await_end(&query.id).await.0)
+    }
+
     /// Asks, answers prompts, and returns the outcome with all that happened before.
     pub async fn ask_with(&mut self, query: Query) -> (Outcome, Vec<Happening>) {
         self.send(&query).await.unwrap();
@@ -127,7 +136,11 @@ impl Client {
     }
 
     pub async fn consent(&self, prompt: WorkId, choice: Choice) {
-        self.bus.publish(&self.out(Op::CONSENT), &Consent::new(prompt, choice), None).await.unwrap();
+        self.say(&Consent::new(prompt, choice)).await;
+    }
+
+    pub async fn say(&self, consent: &Consent) {
+        self.bus.publish(&self.out(Op::CONSENT), consent, None).await.unwrap();
     }
 
     pub async fn cancel(&self, query: WorkId) {

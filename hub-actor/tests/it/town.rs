@@ -194,7 +194,7 @@ fn write_apps(folder: &Path, vault: bool) {
         stdio,
         &[
             ("newest", "read", ""),
-            ("draft", "write", ""),
+            ("draft", "write", "destinations = [\"text\"]"),
             ("send", "irreversible", "destinations = [\"text\"]"),
         ],
     );
