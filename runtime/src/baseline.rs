@@ -3,6 +3,7 @@
 //! Answers: what would happen without isolation and without permission?
 //! Never: used for anything but comparison. It protects nobody, on purpose, and says so.
 
+mod apis;
 mod apps;
 mod talk;
 
@@ -11,14 +12,17 @@ use std::time::Instant;
 
 use bus::id::SessionId;
 use bus::message::user::Outcome;
+use manifest::AppKind;
 
 use crate::command::failed_outcome;
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{self, ModelConfig};
+use crate::offered;
 use crate::provider;
 use crate::state::{State, make_private};
 
+use self::apis::Apis;
 use self::apps::Apps;
 use self::talk::Talk;
 
@@ -59,10 +63,16 @@ pub async fn run(
         None => State::open(&config.state_dir)?.folder("baseline")?,
     };
     make_private(&data)?;
-    let (manifests, _) =
-        manifest::load_all(&config.apps.present(), config.apps.enabled.as_deref(), &config.limits);
+    let enabled = offered::enabled(config).await?;
+    let (manifests, _) = manifest::load_all(&config.apps.present(), enabled.as_deref(), &config.limits);
+    let of_the_web =
+        || manifests.iter().filter(|app| matches!(app.kind, AppKind::Http { .. })).map(|app| &app.app);
+    let apis = match of_the_web().next() {
+        Some(_) => Some(Apis::open(config, of_the_web()).await?),
+        None => None,
+    };
     let prompt = read(&config.prompts_dir().join("baseline.md"))?;
-    let mut apps = Apps::new(manifests, data);
+    let mut apps = Apps::new(manifests, data, apis);
     let mut talk = Talk::new(&base_url, &choice, config.model.timeout, &prompt, &apps)?;
     let mut outcomes = Vec::new();
     for query in queries {

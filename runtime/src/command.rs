@@ -6,7 +6,7 @@
 mod acl;
 mod apps;
 mod ask;
-mod authorize;
+pub mod authorize;
 mod case_study;
 mod chat;
 mod defaults;
@@ -15,6 +15,7 @@ mod grants;
 mod host;
 mod memory;
 mod model;
+mod stats;
 mod tap;
 mod up;
 
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Apps(Apps::Authorize(authorize)) => authorize::run(&config()?, global, &authorize).await,
         Command::Apps(apps) => apps::run(&config()?, global, &apps).await,
         Command::Grants(grants) => grants::run(&config()?, global, &grants).await,
+        Command::Stats(stats) => stats::run(&config()?, global, &stats).await,
         Command::Memory(memory) => memory::run(&config()?, global, &memory).await,
         Command::Acl => acl::run(global),
         Command::Doctor => doctor::run(&config()?, global).await,

@@ -1,11 +1,13 @@
 //! The secgpt command: supervisor, chat, tap, scripted model, baseline.
 
+pub mod enrolled;
 pub mod environment;
 pub mod error;
 pub mod install;
 
 pub mod config;
 pub mod model;
+pub mod offered;
 pub mod provider;
 pub mod state;
 pub mod supervisor;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bus::acl::Role;
 use bus::client::{Address, Bus, WhenLost};
-use bus::id::UserId;
+use bus::id::{SpokeAddr, UserId};
 use bus::identity::{Credential, Signer};
 use bus::subject::inbox;
 
@@ -186,6 +186,19 @@ impl System {
         let credential = self.credential(&Role::Tap)?;
         Ok(Bus::connect(&self.address, &credential, "tap", inbox::OPERATOR, None, WhenLost::Reconnect)
             .await?)
+    }
+
+    /// Comes on the bus as a process of an app does. For the baseline, which has no spokes.
+    ///
+    /// # Errors
+    /// If the bus is somebody else's, or the broker does not accept it.
+    pub async fn spoke(&self, addr: &SpokeAddr) -> Result<Bus, Error> {
+        if let Keys::Given(_) = &self.keys {
+            return Err(Error::failed("the baseline cannot use apps of the web on somebody else's bus"));
+        }
+        let credential = self.credential(&Role::Spoke(addr.clone()))?;
+        let inbox = inbox::spoke(addr);
+        Ok(Bus::connect(&self.address, &credential, "baseline", &inbox, None, WhenLost::End).await?)
     }
 
     fn credential(&self, role: &Role) -> Result<Credential, Error> {

@@ -12,4 +12,5 @@ mod reference;
 mod stores;
 mod strangers;
 mod two_hosts;
+mod web_apps;
 mod whole;

@@ -4,6 +4,7 @@
 //! Never: listens on another address than loopback, or past the runtime it was started in.
 
 pub mod authorization;
+pub mod google;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -16,6 +16,7 @@ mod network;
 mod folder;
 mod schema;
 mod signature;
+mod waiting;
 
 pub mod limits;
 pub mod openapi;
@@ -26,3 +27,4 @@ pub use function::FunctionSpec;
 pub use load::{AppKind, Manifest, RESERVED, load_all};
 pub use network::{CredentialKind, CredentialUse, METHODS, Network, OauthServer};
 pub use schema::{Schema, SchemaError};
+pub use waiting::Waiting;

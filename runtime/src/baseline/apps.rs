@@ -1,4 +1,4 @@
-//! The baseline's apps: MCP servers as ordinary child processes.
+//! The baseline's apps: MCP servers as ordinary child processes, and web APIs.
 //!
 //! Answers: what does this functionality return when it is simply called?
 //! Never: confines anything; this is what is compared against.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bus::id::{AppId, Functionality};
+use bus::limits::TASK;
 use bus::message::user::Effect;
 use manifest::{AppKind, Manifest};
 use rmcp::RoleClient;
@@ -16,6 +17,7 @@ use rmcp::transport::TokioChildProcess;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::apis::Apis;
 use crate::environment;
 use crate::state::make_private;
 use crate::supervisor::{child::CHILD, program};
@@ -25,12 +27,13 @@ pub struct Apps {
     manifests: Vec<Manifest>,
     data: PathBuf,
     running: BTreeMap<AppId, RunningService<RoleClient, ()>>,
+    apis: Option<Apis>,
 }
 
 impl Apps {
     /// Starts nothing yet.
-    pub fn new(manifests: Vec<Manifest>, data: PathBuf) -> Self {
-        Self { manifests, data, running: BTreeMap::new() }
+    pub fn new(manifests: Vec<Manifest>, data: PathBuf, apis: Option<Apis>) -> Self {
+        Self { manifests, data, running: BTreeMap::new(), apis }
     }
 
     /// All descriptions, each under its app's name.
@@ -77,8 +80,12 @@ impl Apps {
             return Ok(());
         }
         let manifest = self.manifest(app).ok_or_else(|| format!("there is no app {app}"))?;
-        let AppKind::Stdio { command } = &manifest.kind else {
-            return Err(format!("the baseline runs programs only, and {app} is none"));
+        let command = match &manifest.kind {
+            AppKind::Stdio { command } => command,
+            AppKind::Http { .. } => return Ok(()),
+            AppKind::Prompt | AppKind::Remote { .. } => {
+                return Err(format!("the baseline runs programs and web APIs only, and {app} is neither"));
+            }
         };
         let mut words = command.iter();
         let name = words.next().ok_or_else(|| format!("{app} has an empty command"))?;
@@ -106,6 +113,13 @@ impl Apps {
     /// # Errors
     /// In the app's own words.
     pub async fn call(&self, functionality: &Functionality, args: Value) -> Result<Value, String> {
+        if let Some(AppKind::Http { operations }) = self.manifest(&functionality.app).map(|app| &app.kind) {
+            let api = self.apis.as_ref().and_then(|apis| apis.of(&functionality.app));
+            let (Some(api), Some(operation)) = (api, operations.get(&functionality.name)) else {
+                return Err(format!("there is no {functionality}"));
+            };
+            return api.call(operation, &args, TASK).await.map_err(|failure| failure.detail);
+        }
         let running = self
             .running
             .get(&functionality.app)
@@ -136,6 +150,9 @@ impl Apps {
         for (_, running) in self.running {
             // It is gone either way.
             let _ = running.cancel().await;
+        }
+        if let Some(apis) = self.apis {
+            apis.close().await;
         }
     }
 }

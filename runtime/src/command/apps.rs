@@ -19,6 +19,7 @@ use super::{print, print_json, say};
 use crate::cli::{Apps, Global};
 use crate::config::Config;
 use crate::error::Error;
+use crate::offered;
 use crate::show::clean;
 use crate::show::paint::Paint;
 
@@ -28,7 +29,7 @@ use crate::show::paint::Paint;
 /// What went wrong, with the way out.
 pub async fn run(config: &Config, global: &Global, apps: &Apps) -> Result<u8, Error> {
     match apps {
-        Apps::List => list(config, global),
+        Apps::List => list(config, global).await,
         Apps::Show { app } => show::run(config, global, app).await,
         Apps::Add(add) => add::run(config, global, add).await,
         Apps::Pin(pin) => pin::run(config, global, pin).await,
@@ -63,14 +64,17 @@ fn unknown(config: &Config, app: &AppId) -> Error {
     Error::failed(format!("there is no app {app}")).hint(format!("installed are {}", names.join(", ")))
 }
 
-fn list(config: &Config, global: &Global) -> Result<u8, Error> {
+async fn list(config: &Config, global: &Global) -> Result<u8, Error> {
     let (found, errors) = load(config);
+    let waiting = offered::waiting(config, &found).await?;
+    let waits = |app: &AppId| waiting.iter().find(|(other, _)| other == app).map(|(_, waiting)| offered::way_out(app, *waiting));
     if global.json {
         let bad = errors.iter().map(|error| {
             json!({"app": name_of(error), "state": state(config, error), "problem": error.to_string(),
                    "hint": error.hint, "functionalities": []})
         });
-        let all: Vec<Value> = found.iter().map(|app| show::describe(app, "ok")).chain(bad).collect();
+        let good = found.iter().map(|app| show::describe(app, if waits(&app.app).is_some() { "waiting" } else { "ok" }));
+        let all: Vec<Value> = good.chain(bad).collect();
         print_json(&all)?;
         return Ok(0);
     }
@@ -79,6 +83,9 @@ fn list(config: &Config, global: &Global) -> Result<u8, Error> {
         let from =
             show::origin(&app.dir).map(|from| format!("  {}", clean::line(&from, 100))).unwrap_or_default();
         print(&format!("{}{}\n", paint.name(app.app.as_str()), paint.dim(&from)));
+        if let Some(way_out) = waits(&app.app) {
+            print(&format!("  {}\n", paint.bad(&format!("not offered yet: {way_out}"))));
+        }
         for function in &app.functions {
             print(&format!(
                 "  {:<28} {:<12} {}\n",

@@ -8,6 +8,8 @@
 mod gateway;
 mod secret;
 
+use std::collections::BTreeSet;
+
 use bus::id::{AppId, UserId};
 use bus::launch::authorize::{Client, Said};
 use bus::secret::Secret;
@@ -129,6 +131,15 @@ pub async fn forget(config: &Config, app: &AppId) -> Result<usize, Error> {
         count = count.saturating_add(1);
     }
     Ok(count)
+}
+
+/// The apps of which a credential is kept, of whomever.
+///
+/// # Errors
+/// If the list cannot be read.
+pub async fn authorized(config: &Config) -> Result<BTreeSet<String>, Error> {
+    let all = Gateway::new(config)?.list().await?;
+    Ok(all.iter().filter_map(|entry| Some(entry["app"].as_str()?.to_owned())).collect())
 }
 
 /// A key that a person has.

@@ -30,6 +30,7 @@ use super::{BROKER, EGRESS, HOST, HUB, LLM, STORE, record};
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{self, Model, ModelConfig};
+use crate::offered;
 use crate::provider::Choice;
 use crate::state::State;
 
@@ -207,7 +208,7 @@ impl Parts {
     async fn start_ours(&self, name: &'static str) -> Result<Running, Error> {
         let log = self.log(name)?;
         match name {
-            HUB => self.launch(HUB, log, &Role::Hub, self.hub()?).await,
+            HUB => self.launch(HUB, log, &Role::Hub, self.hub().await?).await,
             LLM => self.launch(LLM, log, &Role::LlmGateway, self.llm()).await,
             EGRESS => self.launch(EGRESS, log, &Role::EgressGateway, self.egress()?).await,
             _ => {
@@ -240,7 +241,7 @@ impl Parts {
         }
     }
 
-    fn hub(&self) -> Result<HubConfig, Error> {
+    async fn hub(&self) -> Result<HubConfig, Error> {
         let config = &self.config;
         let account = self.realm.claims(&[])?.account.0;
         let memory_url = match (&self.store, &config.memory.url) {
@@ -249,7 +250,7 @@ impl Parts {
         };
         Ok(HubConfig {
             apps: config.apps.dirs.clone(),
-            enabled: config.apps.enabled.clone(),
+            enabled: offered::enabled(config).await?,
             prompts: config.prompts_dir(),
             preset: config.permission.preset.clone(),
             presets: config.presets_dir(),

@@ -27,7 +27,11 @@ pub(crate) async fn run(job: &Job, name: &FunctionName, args: Value) -> Result<V
         },
         Kind::Prompt => prompt::call(job, function, &args).await?,
         Kind::Http { operations } => match operations.get(name) {
-            Some(operation) => http::call(job, operation, &args).await?,
+            Some(operation) => {
+                let (task, until) = (Some(&job.id), job.deadline);
+                let errand = http::Errand { web: &spoke.web, spoke: &spoke.addr, task, until };
+                http::call(errand, operation, &args).await?
+            }
             None => {
                 let words = format!("the manifest of {} has no request for {name}", spoke.profile.app);
                 return Err(Failure::new(FailureCode::Unknown, words));

@@ -8,6 +8,7 @@ pub mod describe;
 pub mod start;
 
 pub mod operator;
+pub mod plain;
 
 mod call;
 mod converse;

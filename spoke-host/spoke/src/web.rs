@@ -51,8 +51,6 @@ pub(crate) struct Ask {
 pub(crate) struct Answer {
     /// As the server said; redirects were followed.
     pub(crate) status: u16,
-    /// Where it came from, after redirects.
-    pub(crate) url: String,
     headers: Vec<(String, String)>,
     stream: Stream,
 }
@@ -79,13 +77,10 @@ impl Web {
         limit: Duration,
     ) -> Result<Answer, WebFailure> {
         let until = Instant::now() + limit;
-        let late = || {
-            WebFailure::new(WebError::Timeout, format!("not answered within {:.1} s", limit.as_secs_f64()))
-        };
         let room = tokio::time::timeout(limit, Arc::clone(&self.room).acquire_owned())
             .await
-            .map_err(|_| late())?
-            .map_err(|_| late())?;
+            .map_err(|_| late(limit))?
+            .map_err(|_| late(limit))?;
         let request = FetchRequest {
             id: WorkId::fresh(),
             task: task.cloned(),
@@ -99,9 +94,10 @@ impl Web {
         let answers =
             self.bus.request_many(&subject, &request, task).await.map_err(|error| not_asked(&error))?;
         let web = self.clone();
-        let mut stream = Stream { web, id: request.id, answers, until, taken: 0, over: false, _room: room };
+        let mut stream =
+            Stream { web, id: request.id, answers, until, limit, taken: 0, over: false, _room: room };
         match stream.next().await? {
-            FetchReply::Head { status, url, headers } => Ok(Answer { status, url, headers, stream }),
+            FetchReply::Head { status, headers, .. } => Ok(Answer { status, headers, stream }),
             _ => Err(stream.disorder()),
         }
     }
@@ -159,6 +155,7 @@ struct Stream {
     id: WorkId,
     answers: Answers,
     until: Instant,
+    limit: Duration,
     /// Chunks.
     taken: u32,
     over: bool,
@@ -171,7 +168,7 @@ impl Stream {
         let reply = match self.answers.next(left).await {
             Ok(reply) => reply,
             Err(BusError::Timeout { .. }) => {
-                return Err(WebFailure::new(WebError::Timeout, "the server did not answer in time"));
+                return Err(late(self.limit));
             }
             Err(error) => return Err(not_asked(&error)),
         };
@@ -206,6 +203,10 @@ impl Drop for Stream {
             runtime.spawn(async move { web.control(&FetchControl::Stop { id }).await });
         }
     }
+}
+
+fn late(limit: Duration) -> WebFailure {
+    WebFailure::new(WebError::Timeout, format!("it was not there within {:.1} s", limit.as_secs_f64()))
 }
 
 fn not_asked(error: &BusError) -> WebFailure {

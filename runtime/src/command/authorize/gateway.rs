@@ -70,6 +70,10 @@ impl Gateway {
     /// # Errors
     /// In its own words.
     pub async fn list(&self) -> Result<Vec<Value>, Error> {
+        // Where nothing was ever kept there is nobody to ask, at each start of a system.
+        if !self.folder.join("credentials.sealed").exists() {
+            return Ok(Vec::new());
+        }
         let said = self.once(self.command("list"), None).await?;
         said.lines()
             .map(serde_json::from_str)

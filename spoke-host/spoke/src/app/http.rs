@@ -13,29 +13,40 @@ mod body;
 mod fill;
 mod recipe;
 
+use std::time::Instant;
+
+use bus::id::{SpokeAddr, WorkId};
 use bus::limits::MAX_RESULT;
 use bus::message::operation::{Endpoint, Operation, Place};
 use bus::message::task::{Failure, FailureCode};
 use serde_json::{Map, Value};
 
-use crate::job::Job;
-use crate::web::{self, Ask};
+use crate::web::{self, Ask, Web};
 
 /// The largest answer that is read, bytes: JSON with its blanks may be longer than the value, and a recipe keeps a part.
 const MAX_ANSWER: usize = 4 * MAX_RESULT;
 
+/// In whose name requests are made, and until when.
+#[derive(Clone, Copy)]
+pub(crate) struct Errand<'a> {
+    pub(crate) web: &'a Web,
+    pub(crate) spoke: &'a SpokeAddr,
+    pub(crate) task: Option<&'a WorkId>,
+    pub(crate) until: Instant,
+}
+
 /// Calls a functionality.
-pub(crate) async fn call(job: &Job, operation: &Operation, args: &Value) -> Result<Value, Failure> {
+pub(crate) async fn call(errand: Errand<'_>, operation: &Operation, args: &Value) -> Result<Value, Failure> {
     let nothing = Map::new();
     let args = args.as_object().unwrap_or(&nothing);
     match operation {
         Operation::Endpoint(endpoint) => {
-            let answer = fetch(job, ask(endpoint, args)?).await?;
+            let answer = fetch(errand, ask(endpoint, args)?).await?;
             let next = answer.next.clone();
-            let value = answer.good(job)?;
+            let value = answer.good(errand.spoke.app.as_str())?;
             Ok(if endpoint.paged { paged(value, next) } else { value })
         }
-        Operation::Recipe(recipe) => recipe::run(job, recipe, args).await,
+        Operation::Recipe(recipe) => recipe::run(errand, recipe, args).await,
     }
 }
 
@@ -89,10 +100,10 @@ fn usual_headers() -> Vec<(String, String)> {
 }
 
 /// Asks, and reads the answer, whatever its status.
-async fn fetch(job: &Job, ask: Ask) -> Result<answer::Whole, Failure> {
-    let spoke = &job.spoke;
-    let failed = |failure| web::failure(&spoke.addr, &failure);
-    let answer = spoke.web.fetch(Some(&job.id), ask, job.left()).await.map_err(failed)?;
+async fn fetch(errand: Errand<'_>, ask: Ask) -> Result<answer::Whole, Failure> {
+    let failed = |failure| web::failure(errand.spoke, &failure);
+    let left = errand.until.saturating_duration_since(Instant::now());
+    let answer = errand.web.fetch(errand.task, ask, left).await.map_err(failed)?;
     answer::Whole::read(answer).await.map_err(failed)
 }
 

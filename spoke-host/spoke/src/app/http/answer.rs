@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::MAX_ANSWER;
-use crate::job::{Job, cut};
+use crate::job::cut;
 use crate::web::Answer;
 
 /// Words of an API about its own failure, bytes.
@@ -43,11 +43,11 @@ impl Whole {
     }
 
     /// The result, or the API's own words for why there is none.
-    pub(super) fn good(&self, job: &Job) -> Result<Value, Failure> {
+    pub(super) fn good(&self, app: &str) -> Result<Value, Failure> {
         if (200..300).contains(&self.status) {
             return self.value();
         }
-        Err(self.refusal(job.spoke.profile.app.as_str()))
+        Err(self.refusal(app))
     }
 
     /// The body as a value, whatever the status.

@@ -18,8 +18,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
-use super::{Ask, body, fetch, fill, usual_headers};
-use crate::job::{Job, cut};
+use super::{Ask, Errand, body, fetch, fill, usual_headers};
+use crate::job::cut;
 
 /// Requests that one `each` makes. What gives more should be asked for in pages.
 const MAX_EACH: usize = 50;
@@ -28,14 +28,18 @@ const MAX_EACH: usize = 50;
 const FUEL: u64 = 2_000_000;
 
 /// Carries the recipe out.
-pub(super) async fn run(job: &Job, recipe: &Recipe, args: &Map<String, Value>) -> Result<Value, Failure> {
+pub(super) async fn run(
+    errand: Errand<'_>,
+    recipe: &Recipe,
+    args: &Map<String, Value>,
+) -> Result<Value, Failure> {
     let mut seen = Seen { environment: environment(), values: BTreeMap::new() };
     seen.values.insert("args".into(), Value::Object(args.clone()));
     let mut last = Value::Null;
     for request in &recipe.request {
         last = match &request.when {
             Some(when) if !seen.expression(when)?.is_true() => Value::Null,
-            _ => made(job, request, &seen).await?,
+            _ => made(errand, request, &seen).await?,
         };
         seen.values.insert(request.name.clone(), last.clone());
     }
@@ -45,8 +49,8 @@ pub(super) async fn run(job: &Job, recipe: &Recipe, args: &Map<String, Value>) -
 }
 
 /// Makes a request, or one for each element.
-async fn made(job: &Job, request: &RecipeRequest, seen: &Seen) -> Result<Value, Failure> {
-    let Some(each) = &request.each else { return one(job, request, seen, None).await };
+async fn made(errand: Errand<'_>, request: &RecipeRequest, seen: &Seen) -> Result<Value, Failure> {
+    let Some(each) = &request.each else { return one(errand, request, seen, None).await };
     let list = serde_json::to_value(seen.expression(each)?).map_err(|error| fault(error.to_string()))?;
     let items = match list {
         Value::Array(items) => items,
@@ -61,7 +65,7 @@ async fn made(job: &Job, request: &RecipeRequest, seen: &Seen) -> Result<Value, 
         );
         return Err(Failure::new(FailureCode::Result, words));
     }
-    let answers = join_all(items.iter().map(|item| one(job, request, seen, Some(item)))).await;
+    let answers = join_all(items.iter().map(|item| one(errand, request, seen, Some(item)))).await;
     let mut list = Vec::with_capacity(items.len());
     for (item, answer) in items.iter().zip(answers) {
         match answer {
@@ -75,7 +79,7 @@ async fn made(job: &Job, request: &RecipeRequest, seen: &Seen) -> Result<Value, 
 }
 
 async fn one(
-    job: &Job,
+    errand: Errand<'_>,
     request: &RecipeRequest,
     seen: &Seen,
     each: Option<&Value>,
@@ -97,8 +101,11 @@ async fn one(
         }
         None => bytes::Bytes::new(),
     };
-    let url = seen.text(Form::Url, &request.url, each)?.trim().to_owned();
-    fetch(job, Ask { method: request.method.clone(), url, headers, body: bytes }).await?.good(job)
+    // A long address may be written on several lines.
+    let url: String = seen.text(Form::Url, &request.url, each)?.lines().map(str::trim).collect();
+    fetch(errand, Ask { method: request.method.clone(), url, headers, body: bytes })
+        .await?
+        .good(errand.spoke.app.as_str())
 }
 
 /// What templates see.

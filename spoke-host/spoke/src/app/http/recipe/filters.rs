@@ -20,6 +20,7 @@ const WORD: usize = 42;
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("base64url", |text: String| BASE64URL.encode(text.as_bytes()));
     environment.add_filter("unbase64", unbase64);
+    environment.add_filter("crlf", |text: String| text.replace("\r\n", "\n").replace('\n', "\r\n"));
     environment.add_filter("mime_body", mime_body);
     environment.add_filter("mime_word", mime_word);
     environment.add_filter("one_line", one_line);
