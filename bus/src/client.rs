@@ -15,7 +15,7 @@ use nkeys::KeyPair;
 use tokio::sync::watch;
 
 use crate::envelope::{self, Incoming, Malformed, Message, Reply};
-use crate::id::WorkId;
+use crate::id::{SpokeAddr, WorkId};
 use crate::identity::Credential;
 use crate::limits::SUBSCRIPTION_QUEUE;
 use crate::message::audit::{Record, What};
@@ -142,6 +142,25 @@ impl Bus {
             .map_err(|error| BusError::Refused(error.to_string()))
     }
 
+    /// As [`Bus::publish`], with where its data came from beside it, for the tap.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn publish_labelled<M: Message>(
+        &self,
+        subject: &Subject,
+        message: &M,
+        work: Option<&WorkId>,
+        labels: &[String],
+    ) -> Result<(), BusError> {
+        let mut headers = envelope::headers::<M>(work);
+        headers.insert(envelope::LABELS, envelope::labels_line(labels));
+        self.client
+            .publish_with_headers(subject.to_string(), headers, envelope::pack(message)?)
+            .await
+            .map_err(|error| BusError::Refused(error.to_string()))
+    }
+
     /// Asks, and waits for the one answer.
     ///
     /// # Errors
@@ -222,6 +241,23 @@ impl Bus {
 
     /// Answers a request: into the caller's own inbox, or not at all. A foreign reply subject is recorded.
     pub async fn respond<M: Message>(&self, to: &Incoming, message: &M) {
+        self.respond_with(to, message, envelope::headers::<M>(None)).await;
+    }
+
+    /// As [`Bus::respond`], with where the answer's data came from beside it, for the tap.
+    pub async fn respond_labelled<M: Message>(
+        &self,
+        to: &Incoming,
+        message: &M,
+        work: &WorkId,
+        labels: &[String],
+    ) {
+        let mut headers = envelope::headers::<M>(Some(work));
+        headers.insert(envelope::LABELS, envelope::labels_line(labels));
+        self.respond_with(to, message, headers).await;
+    }
+
+    async fn respond_with<M: Message>(&self, to: &Incoming, message: &M, headers: async_nats::HeaderMap) {
         match &to.reply {
             Reply::None => {}
             Reply::Foreign(reply) => {
@@ -233,10 +269,7 @@ impl Bus {
             }
             Reply::Own(reply) => match envelope::pack(message) {
                 Ok(payload) => {
-                    let sent = self
-                        .client
-                        .publish_with_headers(reply.clone(), envelope::headers::<M>(None), payload)
-                        .await;
+                    let sent = self.client.publish_with_headers(reply.clone(), headers, payload).await;
                     if let Err(error) = sent {
                         tracing::warn!(%error, "an answer was not sent");
                     }
@@ -277,6 +310,13 @@ impl Bus {
         if let Err(error) = self.publish(&Subject::Audit { by, op }, &record, work.as_ref()).await {
             tracing::error!(%error, "an audit record was not written");
         }
+    }
+
+    /// Says that a spoke sends far more than this process takes; the hub hears it and has the spoke stopped.
+    pub async fn floods(&self, spoke: &SpokeAddr, why: String) {
+        tracing::warn!(%spoke, why, "flooded");
+        let what = What::Flood { spoke: spoke.clone(), why };
+        self.audit(Op::KILL, Record { work: None, user: None, what }).await;
     }
 
     /// How many messages were dropped by this process.

@@ -31,7 +31,7 @@ pub const VERSION: &str = "Secgpt-Version";
 pub const WORK: &str = "Secgpt-Work";
 /// Header: where its data came from, comma-separated; written by the hub only, and read by nobody but taps.
 pub const LABELS: &str = "Secgpt-Labels";
-/// Header: W3C trace context.
+/// Header: W3C trace context. Its trace is the query's, whichever process writes it: see [`WorkId::within`].
 pub const TRACEPARENT: &str = "traceparent";
 
 /// Why a message was not read. Such a message is dropped, counted and audited; it never ends a process.
@@ -101,9 +101,34 @@ pub fn headers<M: Message>(work: Option<&WorkId>) -> HeaderMap {
     }
     if let Some(work) = work {
         headers.insert(WORK, work.as_str());
+        headers.insert(TRACEPARENT, trace::parent(work));
     }
     headers
 }
+
+/// Labels as the header says them: each by itself, cut to a line of printable ASCII. Whoever needs them whole reads the
+/// body.
+#[must_use]
+pub(crate) fn labels_line(labels: &[String]) -> String {
+    let mut line = String::new();
+    for label in labels {
+        let next: String =
+            label.chars().filter(|c| c.is_ascii_graphic() && *c != ',').take(MAX_LABEL).collect();
+        if MAX_LABELS < line.len().saturating_add(next.len()) {
+            line.push_str(",more");
+            break;
+        }
+        if !line.is_empty() {
+            line.push(',');
+        }
+        line.push_str(&next);
+    }
+    line
+}
+
+/// The longest label in a header, and all of them together, bytes: a header goes through every process on the way.
+const MAX_LABEL: usize = 80;
+const MAX_LABELS: usize = 1024;
 
 /// Unpacks a message of the kind that is expected.
 ///
@@ -177,6 +202,8 @@ impl Incoming {
     }
 }
 
+mod trace;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -226,5 +253,15 @@ mod tests {
             unpack::<Note>(Some(&newer), &bytes),
             Err(Malformed::Newer { kind: "note", version: 7, known: 1 })
         );
+    }
+
+    #[test]
+    fn labels_cannot_end_their_header_or_outgrow_it() {
+        let labels =
+            |texts: &[&str]| labels_line(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(labels(&["user", "app:mail"]), "user,app:mail");
+        assert_eq!(labels(&["memory:a,b\r\nSecgpt-Kind: grant"]), "memory:abSecgpt-Kind:grant");
+        let many: Vec<String> = (0..500).map(|n| format!("web:host-{n}.example")).collect();
+        assert!(labels_line(&many).ends_with(",more") && labels_line(&many).len() < 1100);
     }
 }

@@ -138,6 +138,26 @@ macro_rules! fresh {
 }
 fresh!(SpokeId, SessionId, WorkId);
 
+/// Letters of a query's name that its tasks begin with.
+const OF_QUERY: usize = 22;
+
+impl WorkId {
+    /// A new one for a part of a query: unique in this process, and recognisable as the query's.
+    #[must_use]
+    pub fn within(query: &Self) -> Self {
+        let fresh = nuid::next();
+        // The end is what changes from one to the next.
+        let end = fresh.get(fresh.len().saturating_sub(10)..).unwrap_or_default();
+        Self(format!("{:0<OF_QUERY$}{end}", query.query()))
+    }
+
+    /// What all work of one query has in common.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.0.get(..OF_QUERY).unwrap_or(&self.0).trim_end_matches('0')
+    }
+}
+
 /// An operation of an app: `<app>.<functionality>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -30,7 +30,7 @@ impl Audit {
         let what = What::Decision(Box::new(flow.clone()));
         let record = Record { work: Some(query.clone()), user: Some(user.clone()), what };
         let subject = Subject::Audit { by: Auditor::Hub, op: Op::DECISION };
-        self.0.publish(&subject, &record, Some(query)).await
+        self.0.publish_labelled(&subject, &record, Some(query), &flow.labels).await
     }
 
     /// Records that a spoke was started.

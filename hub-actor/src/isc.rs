@@ -21,7 +21,7 @@ use crate::executor::work;
 use crate::parts::Parts;
 use crate::permission::actor::{Asking, Requests};
 use crate::permission::asking;
-use crate::permission::label::Label;
+use crate::permission::label::{Label, Labels};
 use crate::spokes::book::{Caller, NotHandled, Unheard};
 
 /// How many requests of apps may lead to one another. Deeper is a circle.
@@ -51,21 +51,30 @@ async fn request(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
         Err(unheard) => return refuse(parts, incoming, unheard).await,
     };
     let mut ended = caller.ended.clone();
-    let result = tokio::select! {
+    let task = request.task.clone();
+    let answered = tokio::select! {
         biased;
-        result = answer(parts, spoke, &caller, request) => result,
+        answered = answer(parts, spoke, &caller, request) => answered,
         // The task has ended: nobody waits for the answer, and what is done for it ends with this.
         _ = ended.changed() => return,
     };
-    parts.bus.respond(incoming, &Response { result }).await;
+    match answered {
+        Ok((result, labels)) => {
+            parts.bus.respond_labelled(incoming, &Response { result }, &task, &labels.to_strings()).await;
+        }
+        Err(failure) => parts.bus.respond(incoming, &Response { result: Err(failure) }).await,
+    }
 }
+
+/// A value, or an app's own words on why there is none; and where it came from.
+type Labelled = (Result<Value, Failure>, Labels);
 
 async fn answer(
     parts: &Parts,
     spoke: &SpokeAddr,
     caller: &Caller,
     request: Request,
-) -> Result<Value, Failure> {
+) -> Result<Labelled, Failure> {
     let fail = |code, detail: String| Err(Failure::new(code, detail));
     if parts.catalogue.app(&spoke.app).is_none() {
         return fail(FailureCode::Refused, "a spoke without an app may not ask for anything".into());
@@ -116,8 +125,9 @@ async fn answer(
     let (result, labels) = work::call(parts, &caller.inquiry, call).await;
     // Noted before the answer is sent: from now on the process may carry it, be it a value or an app's own words on
     // why there is none.
-    parts.spokes.label(spoke.clone(), labels.with(Label::App(functionality.app)));
-    result
+    let labels = labels.with(Label::App(functionality.app));
+    parts.spokes.label(spoke.clone(), labels.clone());
+    Ok((result, labels))
 }
 
 /// A probe tells the words, not whether the request will be allowed. It tells them only to a spoke that runs, and
@@ -145,27 +155,39 @@ async fn recall(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
         Err(unheard) => return refuse(parts, incoming, unheard).await,
     };
     let mut ended = caller.ended.clone();
-    let result = tokio::select! {
+    let task = recall.task.clone();
+    let answered = tokio::select! {
         biased;
-        result = stored(parts, spoke, &caller, recall) => result,
+        answered = stored(parts, spoke, &caller, recall) => answered,
         _ = ended.changed() => return,
     };
-    parts.bus.respond(incoming, &Response { result }).await;
+    match answered {
+        Ok((value, labels)) => {
+            let response = Response { result: Ok(value) };
+            parts.bus.respond_labelled(incoming, &response, &task, &labels.to_strings()).await;
+        }
+        Err(failure) => parts.bus.respond(incoming, &Response { result: Err(failure) }).await,
+    }
 }
 
 /// Stored data: the user sees exactly the items that are given, and they are given as seen.
-async fn stored(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, recall: Recall) -> Result<Value, Failure> {
+async fn stored(
+    parts: &Parts,
+    spoke: &SpokeAddr,
+    caller: &Caller,
+    recall: Recall,
+) -> Result<(Value, Labels), Failure> {
     let inquiry = &caller.inquiry;
     let nothing = || json!({"items": []});
     if inquiry.private || parts.catalogue.app(&spoke.app).is_none() {
-        return Ok(nothing());
+        return Ok((nothing(), Labels::none()));
     }
     let items = parts.memory.items(&inquiry.user, &recall.about).await.map_err(|why| {
         inquiry.ledger(|ledger| ledger.memory_trouble = Some(why.clone()));
         Failure::new(FailureCode::Lost, why)
     })?;
     if items.is_empty() {
-        return Ok(nothing());
+        return Ok((nothing(), Labels::none()));
     }
     let question = asking::of_data(&parts.catalogue, inquiry, &spoke.app, &items, caller.step.clone());
     let (value, labels) = (question.args.clone(), question.labels.clone());
@@ -176,8 +198,8 @@ async fn stored(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, recall: Recal
         requests: Some(requests(parts, spoke, caller)),
     };
     parts.permission.permit(asking).await?;
-    parts.spokes.label(spoke.clone(), labels);
-    Ok(value)
+    parts.spokes.label(spoke.clone(), labels.clone());
+    Ok((value, labels))
 }
 
 fn requests(parts: &Parts, spoke: &SpokeAddr, caller: &Caller) -> Requests {

@@ -20,6 +20,25 @@ pub struct Filter {
     pub user: Option<UserId>,
     /// Only of this kind.
     pub kind: Option<String>,
+    /// Only what carries data from there: `app:drive`, `web:example.com`, `memory:city`.
+    pub label: Option<String>,
+}
+
+impl Filter {
+    /// Can it be wanted, by its headers alone? What is not need not be decoded.
+    #[must_use]
+    pub fn may_pass(&self, message: &async_nats::Message) -> bool {
+        let kind = self.kind.as_ref().is_none_or(|kind| header(message, bus::envelope::KIND) == Some(kind));
+        let label = self.label.as_ref().is_none_or(|label| {
+            let labels = header(message, bus::envelope::LABELS).unwrap_or_default();
+            labels.split(',').any(|has| has == label)
+        });
+        kind && label
+    }
+}
+
+fn header<'a>(message: &'a async_nats::Message, name: &str) -> Option<&'a str> {
+    message.headers.as_ref()?.get(name).map(|value| value.as_str())
 }
 
 /// One message.
@@ -33,6 +52,10 @@ pub struct Tapped {
     pub kind: Option<String>,
     /// The query that it belongs to.
     pub work: Option<String>,
+    /// The trace that it belongs to, as W3C writes it: the same for all of a query.
+    pub trace: Option<String>,
+    /// Where its data came from, if the hub has said so.
+    pub labels: Vec<String>,
     /// Where the answer goes.
     pub reply: Option<String>,
     /// Its body.
@@ -45,22 +68,22 @@ impl Tapped {
     /// Reads a message; the body as MessagePack, or, if it is none, as hexadecimal digits.
     #[must_use]
     pub fn read(message: &async_nats::Message, time: String) -> Self {
-        let header = |name: &str| {
-            let value = message.headers.as_ref()?.get(name)?;
-            Some(value.as_str().to_owned())
-        };
+        let header = |name: &str| header(message, name).map(str::to_owned);
+        let labels = header(bus::envelope::LABELS).unwrap_or_default();
         Self {
             time,
             subject: message.subject.to_string(),
             kind: header(bus::envelope::KIND),
             work: header(bus::envelope::WORK),
+            trace: header(bus::envelope::TRACEPARENT),
+            labels: labels.split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
             reply: message.reply.as_ref().map(ToString::to_string),
             body: body(&message.payload),
             size: message.payload.len(),
         }
     }
 
-    /// Is it wanted?
+    /// Is it wanted, as far as [`Filter::may_pass`] has not decided it?
     #[must_use]
     pub fn passes(&self, filter: &Filter) -> bool {
         let subject = Subject::parse(&self.subject);
@@ -73,16 +96,15 @@ impl Tapped {
             Some(Subject::UserOut { user: of, .. } | Subject::UserIn { user: of, .. }) => of == user,
             _ => self.body.get("user").and_then(Value::as_str) == Some(user.as_str()),
         });
-        let kind = filter.kind.as_ref().is_none_or(|kind| self.kind.as_ref() == Some(kind));
-        app && user && kind
+        app && user
     }
 
     /// For programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
-            "time": self.time, "subject": self.subject, "kind": self.kind, "work": self.work, "reply": self.reply,
-            "size": self.size, "body": self.body,
+            "time": self.time, "subject": self.subject, "kind": self.kind, "work": self.work, "trace": self.trace,
+            "labels": self.labels, "reply": self.reply, "size": self.size, "body": self.body,
         })
     }
 
@@ -175,6 +197,8 @@ mod tests {
             subject: subject.into(),
             kind: Some("audit".into()),
             work: None,
+            trace: None,
+            labels: Vec::new(),
             reply: None,
             body,
             size: 1,
@@ -202,5 +226,28 @@ mod tests {
     fn a_message_cannot_forge_a_line_of_the_tap() {
         let line = tapped("secgpt.evil\n.x", json!({"text": "a\u{1b}[2J\nb"})).line(200, Paint::none());
         assert!(!line.contains(['\n', '\u{1b}']), "{line}");
+    }
+
+    #[test]
+    fn a_label_is_found_in_the_headers_and_nothing_is_decoded_for_it() {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(bus::envelope::LABELS, "user,app:drive");
+        headers.insert(bus::envelope::KIND, "task");
+        let message = async_nats::Message {
+            subject: "secgpt.spoke.mail.a1.in.task".into(),
+            reply: None,
+            payload: vec![0xc1].into(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length: 1,
+        };
+        let wants = |label: &str, kind: &str| {
+            let filter = Filter { label: Some(label.into()), kind: Some(kind.into()), ..Filter::default() };
+            filter.may_pass(&message)
+        };
+        assert!(wants("app:drive", "task"));
+        assert!(!wants("app:dr", "task") && !wants("app:mail", "task") && !wants("app:drive", "audit"));
+        assert_eq!(Tapped::read(&message, String::new()).labels, ["user", "app:drive"]);
     }
 }

@@ -263,7 +263,7 @@ impl PermissionActor {
             (self.bus.clone(), inquiry.id.clone(), inquiry.user.clone(), id.clone());
         let show = async move {
             let subject = Subject::UserIn { user, leaf: Leaf::Prompt };
-            bus.publish(&subject, &prompt, Some(&query)).await
+            bus.publish_labelled(&subject, &prompt, Some(&query), &prompt.flow.labels).await
         };
         context.spawn(show.into_actor(self).map(move |result, actor, _| {
             if let Err(error) = result {

@@ -118,7 +118,10 @@ impl Spokes {
                 By::Same(spoke) => (spoke.clone(), false),
             };
             let mut watch = Watch { spokes: self.clone(), task: None, release: fresh.then(|| spoke.clone()) };
-            let task = WorkId::fresh();
+            let task = match &job.inquiry {
+                Some(inquiry) => WorkId::within(&inquiry.id),
+                None => WorkId::fresh(),
+            };
             if let Some(spends) = &job.spends {
                 self.announce(&spoke, &task, spends, job.limit).await?;
             }
@@ -149,15 +152,15 @@ impl Spokes {
             }
             let work = Task { id: task.clone(), limit_ms: milliseconds(job.limit), work: job.work };
             let query = job.inquiry.as_ref().map(|inquiry| &inquiry.id);
-            self.bus
-                .publish(&Subject::SpokeIn { spoke: spoke.clone(), leaf: Leaf::Task }, &work, query)
-                .await
-                .map_err(|error| {
+            let subject = Subject::SpokeIn { spoke: spoke.clone(), leaf: Leaf::Task };
+            self.bus.publish_labelled(&subject, &work, query, &job.labels.to_strings()).await.map_err(
+                |error| {
                     Failure::new(
                         FailureCode::Arguments,
                         format!("the work could not be sent to {}: {error}", job.app),
                     )
-                })?;
+                },
+            )?;
             return match tokio::time::timeout(job.limit.saturating_add(GRACE), ended).await {
                 Ok(Ok(ended)) => {
                     watch.task = None;

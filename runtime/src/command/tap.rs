@@ -31,7 +31,12 @@ pub async fn run(config: &Config, global: &Global, tap: &cli::Tap) -> Result<u8,
         .await
         .map_err(|error| Error::failed("the bus cannot be listened to").because(error))?;
     bus.flush().await?;
-    let filter = Filter { app: tap.app.clone(), user: tap.user.clone(), kind: tap.kind.clone() };
+    let filter = Filter {
+        app: tap.app.clone(),
+        user: tap.user.clone(),
+        kind: tap.kind.clone(),
+        label: tap.label.clone(),
+    };
     let paint = Paint::stdout(global.color);
     let mut listening = global.quiet;
     let mut stop = std::pin::pin!(interrupted());
@@ -47,6 +52,9 @@ pub async fn run(config: &Config, global: &Global, tap: &cli::Tap) -> Result<u8,
             // The first message shows that the subscription stands; hosts speak every second.
             say(&format!("listening on {}; Ctrl-C ends", system.address().url));
             listening = true;
+        }
+        if !filter.may_pass(&message) {
+            continue;
         }
         let tapped = Tapped::read(&message, now());
         if !tapped.passes(&filter) {
