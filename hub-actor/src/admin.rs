@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::memory::key::Owner;
 use crate::parts::Parts;
-use crate::permission::grant::{Answer, Grant, GrantId, Scope};
+use crate::permission::grant::{Answer, Grant, GrantId, Reach, Scope};
 use crate::session::Desk;
 
 /// Does what is asked for.
@@ -32,6 +32,10 @@ pub async fn answer(parts: &Parts, desk: &Desk, user: UserId, admin: Admin) -> R
         }
         Admin::Apps => Ok(apps(parts)),
         Admin::Choose { choice, app, keep } => parts.choosing.choose_app(user, choice, app, keep).await,
+        Admin::Working { query } => {
+            let working = desk.works_on(user, query).await.map_err(|error| error.to_string())?;
+            Ok(json!({"working": working}))
+        }
         Admin::Defaults => parts.choosing.defaults(user).await,
         Admin::SetDefault { functionality } => parts.choosing.set_default(user, functionality).await,
         Admin::ClearDefault { name } => parts.choosing.clear_default(user, name).await,
@@ -62,10 +66,23 @@ pub fn grants(grants: &[Grant]) -> Value {
             },
             "labels": grant.labels.to_strings(),
             "receivers": grant.receivers,
+            "reach": reach(grant),
+            "expires": grant.expires,
             "created": grant.created,
         })
     };
     grants.iter().map(one).collect()
+}
+
+/// To whom a grant reaches, in words.
+fn reach(grant: &Grant) -> String {
+    let shown = grant.receivers.len();
+    match &grant.reach {
+        Reach::Shown if shown == 0 => "to receivers that you name".to_owned(),
+        Reach::Shown => format!("to {shown} shown, and those that you name"),
+        Reach::Domain(domain) => format!("to any address at {domain}"),
+        Reach::Anybody => "to anybody".to_owned(),
+    }
 }
 
 fn apps(parts: &Parts) -> Value {

@@ -35,7 +35,7 @@ const SESSIONS: usize = 10_000;
 const REPLANNABLE: usize = 16;
 
 /// How long running queries have to say their end when the hub stops.
-const LAST_WORDS: Duration = Duration::from_millis(1500);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The handle. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +66,14 @@ impl Desk {
     pub async fn cancel(&self, user: UserId, query: WorkId) -> Result<(), &'static str> {
         let cancelled = ask(&self.address, |back| Message::Cancel(user, query, back)).await;
         if cancelled == Ok(true) { Ok(()) } else { Err("no such query of this user is being worked on") }
+    }
+
+    /// Is a query of this user being worked on?
+    ///
+    /// # Errors
+    /// If the actor does not answer.
+    pub async fn works_on(&self, user: UserId, query: WorkId) -> Result<bool, Unanswered> {
+        ask(&self.address, |back| Message::Works(user, query, back)).await
     }
 
     /// Ends every query with a sentence, and takes no more. Returns when each has said its end, or after a moment.
@@ -117,6 +125,7 @@ struct End {
 enum Message {
     Query(UserId, Box<Query>, oneshot::Sender<Result<(), String>>),
     Cancel(UserId, WorkId, oneshot::Sender<bool>),
+    Works(UserId, WorkId, oneshot::Sender<bool>),
     Ended(Box<End>),
     Stop(oneshot::Sender<Vec<oneshot::Receiver<()>>>),
     Count(oneshot::Sender<usize>),
@@ -163,6 +172,7 @@ impl Handler<Message> for DeskActor {
         match message {
             Message::Query(user, query, back) => _ = back.send(self.query(user, *query, context.address())),
             Message::Cancel(user, query, back) => _ = back.send(self.cancel(&user, &query)),
+            Message::Works(user, query, back) => _ = back.send(self.running_of(&user, &query).is_some()),
             Message::Ended(end) => self.ended(*end),
             Message::Stop(back) => _ = back.send(self.stop()),
             Message::Count(back) => _ = back.send(self.running()),
@@ -252,14 +262,16 @@ impl DeskActor {
     }
 
     fn cancel(&mut self, user: &UserId, query: &WorkId) -> bool {
-        let running = self
-            .sessions
+        let cut = self.running_of(user, query).and_then(|running| running.cut.take());
+        cut.is_some_and(|cut| cut.send(Cut::Cancelled).is_ok())
+    }
+
+    fn running_of(&mut self, user: &UserId, query: &WorkId) -> Option<&mut Running> {
+        self.sessions
             .iter_mut()
             .filter(|((of, _), _)| of == user)
             .filter_map(|(_, session)| session.running.as_mut())
-            .find(|running| &running.inquiry.id == query);
-        let cut = running.and_then(|running| running.cut.take());
-        cut.is_some_and(|cut| cut.send(Cut::Cancelled).is_ok())
+            .find(|running| &running.inquiry.id == query)
     }
 
     fn ended(&mut self, end: End) {

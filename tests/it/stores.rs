@@ -47,11 +47,11 @@ async fn a_conversation_is_found_again_by_another_process() {
         .summarised(&ann(), &Owner::Hub, &Summary { text: "Asked for fares.".into(), covers: 1 })
         .await
         .unwrap();
-    again.learned(&ann(), &Owner::Hub, &[("city".to_owned(), "Irvine".to_owned())].into()).await.unwrap();
+    again.learned(&ann(), &Owner::Hub, &[("city".to_owned(), "Irvine".to_owned())].into(), 2).await.unwrap();
     let found = again.conversation(&ann(), &Owner::Hub).await.unwrap();
     assert_eq!((found.turns.as_slice(), found.forgotten), (turns.as_slice(), 0));
     assert_eq!((found.summary.text.as_str(), found.summary.covers), ("Asked for fares.", 1));
-    assert_eq!(found.entities["city"], "Irvine");
+    assert_eq!((found.entities["city"].as_str(), found.learned), ("Irvine", 2));
     // A summary that was made of less does not replace one that was made of more.
     again.summarised(&ann(), &Owner::Hub, &Summary { text: "older".into(), covers: 1 }).await.unwrap();
     assert_eq!(again.conversation(&ann(), &Owner::Hub).await.unwrap().summary.text, "Asked for fares.");
@@ -156,6 +156,7 @@ fn question(user: &str, target: &str) -> Question {
         effect: Effect::Write,
         conformance: Conformance::Expected { step: StepId::parse("s1").unwrap() },
         destinations: vec![],
+        sources: vec![],
         pin: "h1".into(),
         attended: true,
         step: None,

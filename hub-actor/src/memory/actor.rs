@@ -7,7 +7,7 @@
 //! Turns are added in the order of the answers. Summaries and entities are made after that, one exchange of a user
 //! at a time, by models in empty spokes; whoever asks for stored data waits until they are made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +35,15 @@ use crate::spokes::{Spokes, empty};
 /// How long whoever asks for stored data waits for what was just said to be taken in.
 const TAKEN_IN: Duration = Duration::from_secs(20);
 
-/// How long the end of the hub waits for what was just said to be taken in. Whoever stops the hub gives it longer.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long the end of the hub waits for what was just said to be taken in. A person waits for it, and what is left is
+/// made up for when the user comes back.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+/// Turns from which particulars are taken at once, if that was put off.
+const CATCH_UP: usize = 20;
+
+/// How long an answer waits to know that it was kept. The store takes it in less than a millisecond, or says why not.
+const KEEPING: Duration = Duration::from_millis(250);
 
 /// Tokens of an app's own earlier turns that its model sees at most.
 const APPS_HISTORY: u64 = 2000;
@@ -102,11 +109,15 @@ impl Memory {
         Ok(items(&conversation, about))
     }
 
-    /// Keeps what was said. Does not wait.
-    pub fn keep(&self, exchange: Exchange) {
-        if let Err(error) = tell(&self.address, Message::Keep(Box::new(exchange))) {
-            tracing::warn!(%error, "an exchange was not kept");
-        }
+    /// Keeps what was said. Waits a moment to see whether it was, and not for what is made of it afterwards.
+    ///
+    /// # Errors
+    /// In a sentence, if it is known by then that it was not.
+    pub async fn keep(&self, exchange: Exchange) -> Result<(), String> {
+        let (back, kept) = oneshot::channel();
+        tell(&self.address, Message::Keep(Box::new(exchange), back)).map_err(|error| error.to_string())?;
+        // A store that is slow is not waited for: it takes it in later, or the log says that it did not.
+        tokio::time::timeout(KEEPING, kept).await.ok().and_then(Result::ok).unwrap_or(Ok(()))
     }
 
     /// What is remembered of one owner or all, for the user to see.
@@ -133,10 +144,14 @@ impl Memory {
         self.ask(Message::Ping).await
     }
 
-    /// Waits until what was said is taken in, but not for ever: the hub is about to end. What is left then keeps its
-    /// turns; only its summary and entities wait for the next exchange.
+    /// Waits until what was said is taken in, but not for long: the hub is about to end. What is left then keeps its
+    /// turns; only its summary and entities wait until the user comes back.
     pub async fn settle(&self) {
-        let _ = tokio::time::timeout(SETTLE, self.ask(Message::Settle)).await;
+        if tokio::time::timeout(SETTLE, self.ask(Message::Settle)).await.is_err() {
+            tracing::info!(
+                "what was said last is kept; what follows from it is made when its user comes back"
+            );
+        }
     }
 
     async fn ask<T>(
@@ -159,7 +174,7 @@ type Back<T> = oneshot::Sender<Result<T, String>>;
 enum Message {
     Read(UserId, Owner, Back<Conversation>),
     ReadTakenIn(UserId, Back<Conversation>),
-    Keep(Box<Exchange>),
+    Keep(Box<Exchange>, oneshot::Sender<Result<(), String>>),
     Show(UserId, Option<Owner>, Back<Value>),
     Forget(UserId, Option<Owner>, Back<u64>),
     Ping(Back<()>),
@@ -204,6 +219,9 @@ impl Handler<Message> for MemoryActor {
         let desk = Arc::clone(&self.desk);
         match message {
             Message::Read(user, owner, back) => {
+                if !self.users.contains_key(&user) {
+                    actix::spawn(Arc::clone(&desk).make_up_for(user.clone(), self.order(&user)));
+                }
                 let turns = Arc::clone(&self.order(&user).turns);
                 actix::spawn(async move {
                     let _held = turns.lock().await;
@@ -218,12 +236,12 @@ impl Handler<Message> for MemoryActor {
                     _ = back.send(desk.store.conversation(&user, &Owner::Hub).await.map_err(sentence));
                 });
             }
-            Message::Keep(exchange) => {
+            Message::Keep(exchange, back) => {
                 let order = self.order(&exchange.user);
                 order.open.send_modify(|open| *open = open.saturating_add(1));
                 actix::spawn(async move {
                     let held = Arc::clone(&order.turns).lock_owned().await;
-                    if let Err(error) = desk.take_in(&exchange, held, &order).await {
+                    if let Err(error) = desk.take_in(&exchange, held, &order, back).await {
                         tracing::warn!(user = %exchange.user, %error, "an exchange was not kept whole");
                     }
                     order.open.send_modify(|open| *open = open.saturating_sub(1));
@@ -283,21 +301,20 @@ impl Desk {
         exchange: &Exchange,
         held: OwnedMutexGuard<()>,
         order: &Order,
+        back: oneshot::Sender<Result<(), String>>,
     ) -> Result<(), StoreError> {
-        let user = &exchange.user;
         let said = |who, text: &str| Said { who, text: text.to_owned() };
         let mut turns = vec![said(Who::User, &exchange.query)];
         if let Some(answer) = &exchange.answer {
             turns.push(said(if exchange.apps { Who::Apps } else { Who::Hub }, answer));
         }
-        self.store.append(user, &Owner::Hub, &turns).await?;
-        for (app, request, text) in &exchange.delegated {
-            let turns = [said(Who::User, request), said(Who::Apps, text)];
-            self.store.append(user, &Owner::App(app.clone()), &turns).await?;
-        }
+        let kept = self.append(exchange, &turns).await;
+        // Whoever has its answer already does not wait for this.
+        let _ = back.send(kept.as_ref().map_err(ToString::to_string).copied());
+        kept?;
         drop(held);
         let _taking_in = order.taking_in.lock().await;
-        self.learn(exchange, &turns).await?;
+        self.learn(exchange).await?;
         self.summarise(exchange, &Owner::Hub, Audience::Planner).await?;
         for (app, ..) in &exchange.delegated {
             self.summarise(exchange, &Owner::App(app.clone()), Audience::App).await?;
@@ -305,18 +322,55 @@ impl Desk {
         Ok(())
     }
 
-    async fn learn(&self, exchange: &Exchange, turns: &[Said]) -> Result<(), StoreError> {
-        let known = self.store.conversation(&exchange.user, &Owner::Hub).await?.entities;
-        let Some(request) = entities_request(&known, turns) else { return Ok(()) };
+    /// The turns, of the hub and of each app that had a part.
+    async fn append(&self, exchange: &Exchange, turns: &[Said]) -> Result<(), StoreError> {
+        self.store.append(&exchange.user, &Owner::Hub, turns).await?;
+        for (app, request, text) in &exchange.delegated {
+            let said = |who, text: &String| Said { who, text: text.clone() };
+            let turns = [said(Who::User, request), said(Who::Apps, text)];
+            self.store.append(&exchange.user, &Owner::App(app.clone()), &turns).await?;
+        }
+        Ok(())
+    }
+
+    /// What an earlier hub kept and had no time to learn from.
+    async fn make_up_for(self: Arc<Self>, user: UserId, order: Arc<Order>) {
+        order.open.send_modify(|open| *open = open.saturating_add(1));
+        {
+            let _taking_in = order.taking_in.lock().await;
+            let nothing = Exchange {
+                user,
+                session: SessionId::fresh(),
+                query: String::new(),
+                answer: None,
+                apps: false,
+                delegated: Vec::new(),
+            };
+            if let Err(error) = self.learn(&nothing).await {
+                tracing::debug!(user = %nothing.user, %error, "nothing was made up for");
+            }
+        }
+        order.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+
+    /// Takes particulars from the turns from which none were taken yet.
+    async fn learn(&self, exchange: &Exchange) -> Result<(), StoreError> {
+        let known = self.store.conversation(&exchange.user, &Owner::Hub).await?;
+        let all = known.forgotten.saturating_add(known.turns.len() as u64);
+        let new = usize::try_from(all.saturating_sub(known.learned)).unwrap_or(CATCH_UP).min(CATCH_UP);
+        let turns = known.turns.get(known.turns.len().saturating_sub(new)..).unwrap_or_default();
+        let Some(request) = entities_request(&known.entities, turns) else { return Ok(()) };
         let said = self.converse(exchange, &self.instructions.entities, request.to_string()).await;
-        match said.as_deref().map(read_entities) {
-            Some(Some(entities)) => self.store.learned(&exchange.user, &Owner::Hub, &entities).await,
+        let entities = match said.as_deref().map(read_entities) {
+            Some(Some(entities)) => entities,
             Some(None) => {
                 tracing::info!(user = %exchange.user, "the model gave no entities that can be read");
-                Ok(())
+                BTreeMap::new()
             }
-            None => Ok(()),
-        }
+            // Another time: the turns stay unlearned.
+            None => return Ok(()),
+        };
+        self.store.learned(&exchange.user, &Owner::Hub, &entities, all).await
     }
 
     async fn summarise(

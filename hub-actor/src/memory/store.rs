@@ -105,6 +105,7 @@ impl Store {
                 covers: number("covers"),
             },
             entities,
+            learned: number("learned"),
         })
     }
 
@@ -155,7 +156,8 @@ impl Store {
         self.run("keep its summary", &pipe).await
     }
 
-    /// Adds to the entities and replaces those of the same name.
+    /// Adds to the entities and replaces those of the same name. `covers` is how many turns, from the very first, they
+    /// were taken from.
     ///
     /// # Errors
     /// If the server does not answer.
@@ -164,13 +166,14 @@ impl Store {
         user: &UserId,
         owner: &Owner,
         entities: &BTreeMap<String, String>,
+        covers: u64,
     ) -> Result<(), StoreError> {
-        if entities.is_empty() {
-            return Ok(());
-        }
         let fields: Vec<(&String, &String)> = entities.iter().collect();
         let mut pipe = redis::pipe();
-        pipe.atomic().hset_multiple(key(user, owner, Part::Entities), &fields).ignore();
+        pipe.atomic().hset(key(user, owner, Part::Summary), "learned", covers.to_string()).ignore();
+        if !fields.is_empty() {
+            pipe.hset_multiple(key(user, owner, Part::Entities), &fields).ignore();
+        }
         self.refresh(&mut pipe, user, owner);
         self.run("keep its entities", &pipe).await
     }

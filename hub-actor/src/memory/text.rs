@@ -44,6 +44,8 @@ pub struct Conversation {
     pub summary: Summary,
     /// Particulars that the user told.
     pub entities: BTreeMap<String, String>,
+    /// How many turns, from the very first, they were taken from.
+    pub learned: u64,
 }
 
 /// A running summary.

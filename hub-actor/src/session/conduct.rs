@@ -4,11 +4,13 @@
 //! Never: ends without an outcome; takes longer than its deadline; shows the planner what apps said.
 //! Carries: I-18, I-17.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::id::AppId;
 use bus::message::user::{Ending, Happening, Outcome, StepResult, Verdict};
+use manifest::ManifestError;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -112,7 +114,9 @@ async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -
     };
     let plan = match parts.choosing.settle(inquiry, plan, &not_again).await {
         Ok(plan) => Arc::new(plan),
-        Err(NoneOfThem) => return Ended::failed("you chose none of the apps that could do it, so nothing was done"),
+        Err(NoneOfThem) => {
+            return Ended::failed("you chose none of the apps that could do it, so nothing was done");
+        }
     };
     inquiry.course(|course| course.plan = Arc::clone(&plan));
     inquiry.say(Happening::Planned { plan: plan.to_json() });
@@ -224,6 +228,7 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
     if let Some(trouble) = ledger.memory_trouble {
         hints.push(format!("this query was worked on without conversation memory: {trouble}"));
     }
+    hints.extend(not_used(&parts.problems, &inquiry.text));
     if 0 < ledger.flows_left_out {
         hints.push(format!("{} more flows are in the audit", ledger.flows_left_out));
     }
@@ -252,6 +257,24 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
     };
     answer::fit(&mut outcome);
     outcome
+}
+
+/// Apps that the query names and that are not used, each with the reason: else the user would only learn that nobody
+/// can do it.
+fn not_used(problems: &[ManifestError], query: &str) -> Vec<String> {
+    let words: Vec<String> = query
+        .split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'))
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let names = |problem: &&ManifestError| {
+        let app = problem.file.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        app.is_some_and(|app| words.iter().any(|word| *word == app))
+    };
+    let told = |problem: &ManifestError| match &problem.hint {
+        Some(hint) => format!("{}: {hint}", problem.what),
+        None => problem.to_string(),
+    };
+    problems.iter().filter(names).map(told).collect()
 }
 
 fn add_hint(outcome: &mut Outcome, hint: String) {

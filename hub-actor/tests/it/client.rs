@@ -7,7 +7,8 @@ use bus::acl::Role;
 use bus::client::{Bus, Inbound};
 use bus::id::{AppId, SessionId, UserId, WorkId};
 use bus::message::user::{
-    Accepted, Admin, AdminReply, AppChoice, CancelQuery, Choice, Consent, Event, Happening, Outcome, Prompt, Query,
+    Accepted, Admin, AdminReply, AppChoice, CancelQuery, Choice, Consent, Event, Happening, Outcome, Prompt,
+    Query,
 };
 use bus::subject::{Leaf, Op, Subject, pattern};
 use serde_json::Value;

@@ -258,8 +258,8 @@ fn a_hub_that_stops_tells_every_query_and_stops_every_spoke() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let begun = std::time::Instant::now();
         town.hub.take().unwrap().stop().await;
-        // What was just said is taken in first, for at most ten seconds; a hang would last as long as the query's limit.
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        // What was just said is taken in first, for a moment; a hang would last as long as the query's limit.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let (outcome, _) = town.ann.await_end(&query.id).await;
         assert_eq!(outcome.error.as_deref(), Some("secgpt is stopping"));
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -271,21 +271,33 @@ fn a_hub_that_stops_tells_every_query_and_stops_every_spoke() {
 fn a_broker_that_is_restarted_ends_the_query_in_flight_and_the_next_one_works() {
     run(async {
         let good = plain();
-        let first = std::cell::Cell::new(true);
+        let first = std::rc::Rc::new(std::cell::Cell::new(true));
+        let waits = std::rc::Rc::clone(&first);
         let once = script(move |spoke, task| {
-            let hangs = spoke.app() == "mail" && first.replace(false);
+            let hangs = spoke.app() == "mail" && waits.replace(false);
             let good = std::rc::Rc::clone(&good);
             async move { if hangs { std::future::pending().await } else { good(spoke, task).await } }
         });
         let mut town = Town::found(Plot::new(vec![calls(&[("mail.newest", "x")])], once)).await;
         let query = town.ann.query("x");
         town.ann.send(&query).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        // In flight is it when the app has its task, however long the machine takes to get there.
+        while first.get() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         town.broker.restart(Duration::from_millis(200));
         let (outcome, _) = town.ann.await_end(&query.id).await;
         assert_eq!(outcome.outcome, Ending::Failed);
         assert!(outcome.error.unwrap().contains("the connection to the bus broke"));
-        assert_eq!(town.ann.ask("x").await.outcome, Ending::Answered);
+        // Hub, gateway, host and user find the broker again each at its own pace. A query meanwhile ends in a sentence.
+        loop {
+            match town.ann.try_ask("x").await {
+                Some(outcome) if outcome.outcome == Ending::Answered => break,
+                Some(outcome) => assert!(outcome.error.is_some_and(|error| !error.is_empty())),
+                None => {}
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     });
 }
 

@@ -36,9 +36,9 @@ pub const CHILD: &str = "__child";
 /// How long a child has to say ready. A cold disk takes seconds; a dead child is noticed at once.
 const READY: Duration = Duration::from_secs(20);
 
-/// How long a child has to stop by itself, and after a signal. The hub takes in what was just said before it ends, for
-/// which it gives itself ten seconds; every other child ends at once.
-const STOP: Duration = Duration::from_secs(13);
+/// How long a child has to stop by itself, and after a signal. The hub ends its queries and takes in what was just said,
+/// for which it gives itself three seconds in all; every other child ends at once.
+const STOP: Duration = Duration::from_secs(5);
 const STOP_AFTER_SIGNAL: Duration = Duration::from_secs(3);
 
 /// What to start.

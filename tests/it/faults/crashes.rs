@@ -30,7 +30,8 @@ fn a_hub_that_is_killed_is_restarted_and_its_query_ends_in_a_sentence() {
     let (asked, took) = killed_during(&system, "hub", "planner");
     assert!(error_of(&asked).contains("nothing was heard of the hub"), "{asked:?}");
     assert!(asked.outcome["hint"].as_str().unwrap().contains("ask again"), "{asked:?}");
-    assert!(took < Duration::from_secs(14), "{took:?}");
+    // Its client asks after a second and a half; the supervisor has started another hub by then.
+    assert!(took < Duration::from_secs(6), "{took:?}");
     works_again(&system);
 }
 
