@@ -76,7 +76,7 @@ async fn describe(request: &Request, own: &Namespaces) -> Result<Described, Spaw
     let spec =
         folder::spec(&request.profile, folder(&request.dir)?, folder(&request.data)?, &BTreeMap::new())
             .ok_or_else(|| failure("only a program can be asked what it offers".to_owned()))?;
-    let mut line = serde_json::to_vec(&(&request.profile.app, &spec))
+    let mut line = serde_json::to_vec(&(&request.profile.app, &request.profile.wishes, &spec))
         .map_err(|error| failure(format!("the app cannot be described to its jail: {error}")))?;
     line.push(b'\n');
     let (mut child, mut said, stderr) = start(&request.spoke)?;

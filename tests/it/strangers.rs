@@ -56,6 +56,21 @@ fn four_servers_from_the_registries_answer_in_their_jails() {
 }
 
 #[test]
+fn a_server_lives_as_long_as_its_session_and_is_nobody_elses() {
+    let apps = Scratch::new("strangers");
+    EVERYTHING.app(&apps, "", "", &json!({}));
+    let system = system(&apps);
+    // The server turns on what is off, and off what is on.
+    let toggled = |session: &str| {
+        let asked = system.ask_with(&["--session", session], "call everything.toggle-simulated-logging");
+        asked.value("everything.toggle-simulated-logging").to_string()
+    };
+    assert!(toggled("one").contains("Started"));
+    assert!(toggled("one").contains("Stopped"));
+    assert!(toggled("two").contains("Started"));
+}
+
+#[test]
 fn a_file_that_an_app_may_not_have_is_told_with_the_line_of_its_manifest() {
     let apps = Scratch::new("strangers");
     FILESYSTEM.app(&apps, "", "", &json!({}));

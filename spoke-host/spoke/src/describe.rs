@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use bus::id::AppId;
 use bus::launch::describe::Described;
+use bus::message::profile::Wishes;
 use jail::app::AppSpec;
 use jail::limits::SpokeLimits;
 
@@ -31,14 +32,14 @@ fn live(host: u32) -> Result<Described, Failed> {
     let limits = SpokeLimits::standard();
     jail::limits::apply_spoke(&limits)?;
     let assignment = line(&mut std::io::stdin().lock(), MAX_ASSIGNMENT)?;
-    let (app, spec): (AppId, AppSpec) = serde_json::from_slice(&assignment).map_err(words)?;
+    let (app, wishes, spec): (AppId, Wishes, AppSpec) = serde_json::from_slice(&assignment).map_err(words)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|error| Failed::new(format!("no event loop: {error}"), None))?;
     runtime.block_on(async {
-        let asked = Asked::start(&spec, app)?;
+        let asked = Asked::start(&spec, app, wishes)?;
         jail::confine::spoke(&limits)?;
         // From here on the process can do nothing but talk; now a stranger may be listened to.
         let asked = asked.runs().await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bus::id::AppId;
 use bus::message::offer::{Listed, Offer, Tool};
+use bus::message::profile::Wishes;
 use jail::app::{AppEvent, AppSpec};
 use rmcp::model::PaginatedRequestParams;
 use rmcp::service::Peer;
@@ -27,6 +28,9 @@ use crate::start::Failed;
 /// How long the server has for all of it. Some load a model or a package first.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// How long a server that may change its tools has to do so after its greeting.
+const SECOND_THOUGHTS: Duration = Duration::from_millis(300);
+
 /// Pages of each list that are read, and entries at most.
 const MAX_PAGES: usize = 64;
 const MAX_ENTRIES: usize = 2000;
@@ -37,6 +41,7 @@ const LAST: usize = 2000;
 /// An app that was started to be asked.
 pub(crate) struct Asked {
     app: AppId,
+    wishes: Wishes,
     stdin: pipe::Sender,
     stdout: pipe::Receiver,
     control: BufReader<UnixStream>,
@@ -46,12 +51,13 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Starts it in its jail.
-    pub(crate) fn start(spec: &AppSpec, app: AppId) -> Result<Self, Failed> {
+    pub(crate) fn start(spec: &AppSpec, app: AppId, wishes: Wishes) -> Result<Self, Failed> {
         let child = Child::start(spec)?;
         let last_words = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(listen(child.stderr, Arc::clone(&last_words)));
         Ok(Self {
             app,
+            wishes,
             stdin: child.stdin,
             stdout: child.stdout,
             control: BufReader::with_capacity(512, child.control),
@@ -83,7 +89,7 @@ impl Asked {
         // Kept, so that nobody takes its silence for an end.
         let undertaker = Undertaker(tell, self.app.clone());
         let frames = Frames::new(self.stdout, self.stdin, undertaker.clone());
-        let asked = tokio::time::timeout(ANSWER, ask(frames));
+        let asked = tokio::time::timeout(ANSWER, ask(frames, self.wishes));
         let how = tokio::select! {
             offer = asked => match offer {
                 Ok(Ok(offer)) => return Ok(offer),
@@ -137,8 +143,12 @@ async fn listen(mut stderr: pipe::Receiver, last_words: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-async fn ask(frames: Frames) -> Result<Offer, String> {
-    let running = ().serve(frames).await.map_err(|error| format!("did not greet as an MCP server: {error}"))?;
+async fn ask(frames: Frames, wishes: Wishes) -> Result<Offer, String> {
+    // As it will be spoken to at work: some servers offer more to a client that declares more.
+    let running = super::mcp::info(wishes)
+        .serve(frames)
+        .await
+        .map_err(|error| format!("did not greet as an MCP server: {error}"))?;
     let offer = everything(running.peer()).await;
     // Ended here, so that nothing is left to be said when its jail closes.
     let _ = running.cancel().await;
@@ -154,7 +164,11 @@ pub(super) async fn everything(peer: &Peer<RoleClient>) -> Result<Offer, String>
         offer.version = cut(&server.version, 200);
     }
     offer.instructions.clone_from(&info.instructions);
-    if info.capabilities.tools.is_some() {
+    if let Some(tools_of) = &info.capabilities.tools {
+        if tools_of.list_changed == Some(true) {
+            // Some make up their list only when they know their client.
+            tokio::time::sleep(SECOND_THOUGHTS).await;
+        }
         offer.tools = tools(peer).await?;
     }
     // These two are for showing only: a server that announces and does not have them is no worse for it.

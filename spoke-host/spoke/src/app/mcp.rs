@@ -34,6 +34,7 @@ use crate::job::{Job, cut};
 use crate::web::Web;
 use answer::MAX_WORDS;
 use client::Client;
+pub(super) use client::info;
 use offered::Offered;
 use wish::Heard;
 

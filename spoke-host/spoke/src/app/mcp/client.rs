@@ -68,18 +68,22 @@ impl Service<RoleClient> for Client {
         Ok(())
     }
 
-    /// What is not declared, a server that keeps to the protocol does not ask for.
     fn get_info(&self) -> ClientConfig {
-        let mut declared = serde_json::Map::new();
-        if self.wishes.sampling {
-            declared.insert("sampling".into(), json!({}));
-        }
-        if self.wishes.elicitation {
-            declared.insert("elicitation".into(), json!({}));
-        }
-        let capabilities: ClientCapabilities = serde_json::from_value(declared.into()).unwrap_or_default();
-        ClientConfig::new(capabilities, Implementation::new("secgpt", env!("CARGO_PKG_VERSION")))
+        info(self.wishes)
     }
+}
+
+/// Who we are, and what a server may ask for. What is not declared, a server that keeps to the protocol does not ask for.
+pub(crate) fn info(wishes: Wishes) -> ClientConfig {
+    let mut declared = serde_json::Map::new();
+    if wishes.sampling {
+        declared.insert("sampling".into(), json!({}));
+    }
+    if wishes.elicitation {
+        declared.insert("elicitation".into(), json!({}));
+    }
+    let capabilities: ClientCapabilities = serde_json::from_value(declared.into()).unwrap_or_default();
+    ClientConfig::new(capabilities, Implementation::new("secgpt", env!("CARGO_PKG_VERSION")))
 }
 
 /// The protocol's own words for what a client does not do.
