@@ -3,7 +3,7 @@
 //! Answers: what does isolation cost, against the bare bus and against the baseline without it?
 //! Never: asserts a figure; these machines are noisy, so ratios within a run are what counts.
 //!
-//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `queries`; `many` starts
+//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `mcp`, `queries`; `many` starts
 //! ten thousand spokes instead of one thousand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,6 +13,7 @@ mod sample;
 mod yardstick;
 
 mod decided;
+mod mcp;
 mod spokes;
 
 mod queries;
@@ -45,6 +46,10 @@ fn main() {
     if part("spoke") {
         eprintln!("spokes …");
         result["spoke"] = runtime.block_on(spokes::measure(alive));
+    }
+    if part("mcp") {
+        eprintln!("calls of an MCP app …");
+        result["mcp_call"] = runtime.block_on(mcp::measure());
     }
     if part("queries") {
         eprintln!("queries, isolated and without isolation …");

@@ -39,6 +39,11 @@ pub fn print(result: &Value) {
     );
     row("spokes alive at once in this run", number("/spoke/live").map(|n| format!("{n:.0}")), "");
     row(
+        "call of a kept MCP app: median, and beyond the same call over its pipes",
+        two(number("/mcp_call/us_p50"), number("/mcp_call/beyond_us_p50"), "µs"),
+        "≤ 1000 µs beyond",
+    );
+    row(
         "hub, gateways and host together, idle, resident",
         number("/idle/resident_mib").map(|n| format!("{n:.0} MiB")),
         "< 150 MiB",
