@@ -9,7 +9,7 @@ pub mod matrix;
 use std::time::Duration;
 
 use crate::id::{HostId, SpokeAddr, UserId};
-use crate::subject::{Service, inbox, pattern};
+use crate::subject::{Leaf, Service, Subject, inbox, pattern};
 
 /// A party on the bus. Each has one credential and one set of rights.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -140,7 +140,13 @@ const SERVICE_RESPONSES: Option<(u32, Duration)> = Some((1, Duration::from_secs(
 
 fn gateway(service: Service, audit: &str) -> Rights {
     Rights {
-        publish: list(&[pattern::EVERY_SPOKE_REPLY, pattern::HUB_REPLY, audit]),
+        // The last one: a spoke that floods is to be stopped.
+        publish: list(&[
+            pattern::EVERY_SPOKE_REPLY,
+            pattern::HUB_REPLY,
+            audit,
+            &Subject::HubIn(Leaf::Stop).to_string(),
+        ]),
         subscribe: vec![
             pattern::every_spoke_to(service),
             pattern::hub_to(service),

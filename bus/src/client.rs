@@ -19,7 +19,8 @@ use crate::id::{SpokeAddr, WorkId};
 use crate::identity::Credential;
 use crate::limits::SUBSCRIPTION_QUEUE;
 use crate::message::audit::{Record, What};
-use crate::subject::{Auditor, Op, Subject};
+use crate::message::host::Stop;
+use crate::subject::{Auditor, Leaf, Op, Subject};
 
 /// What is needed to come on the bus.
 #[derive(Clone, Debug)]
@@ -312,11 +313,15 @@ impl Bus {
         }
     }
 
-    /// Says that a spoke sends far more than this process takes; the hub hears it and has the spoke stopped.
-    pub async fn floods(&self, spoke: &SpokeAddr, why: String) {
+    /// Has the hub stop a spoke that sends far more than this gateway takes. Recorded first.
+    pub async fn flooded(&self, spoke: &SpokeAddr, why: String) {
         tracing::warn!(%spoke, why, "flooded");
-        let what = What::Flood { spoke: spoke.clone(), why };
+        let what = What::Flood { spoke: spoke.clone(), why: why.clone() };
         self.audit(Op::KILL, Record { work: None, user: None, what }).await;
+        let stop = Stop { spoke: spoke.clone(), why };
+        if let Err(error) = self.publish(&Subject::HubIn(Leaf::Stop), &stop, None).await {
+            tracing::error!(%spoke, %error, "the hub was not told of a flood");
+        }
     }
 
     /// How many messages were dropped by this process.

@@ -18,6 +18,7 @@ pub mod message;
 pub mod bucket;
 pub mod client;
 pub mod launch;
+pub mod pace;
 pub mod server_config;
 pub mod service;
 pub mod system_account;

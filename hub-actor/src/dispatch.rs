@@ -5,16 +5,20 @@
 //! to be of a kind that belongs there.
 //! Carries: I-02, I-16.
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::Incoming;
 use bus::id::{HostId, UserId};
-use bus::message::host::{Exited, HostReport, SignRequest, Signed, Spawned};
+use bus::limits::SPOKE_RATE;
+use bus::message::host::{Exited, HostReport, SignRequest, Signed, Spawned, Stop};
 use bus::message::log::Lines;
 use bus::message::task::{Done, Ready, Token};
 use bus::message::user::{Accepted, Admin, AdminReply, CancelQuery, Consent, Query};
-use bus::subject::{Op, Service, Subject, pattern};
+use bus::pace::{Paces, Verdict};
+use bus::subject::{Leaf, Op, Service, Subject, pattern};
 use tokio::sync::oneshot;
 
 use crate::admin;
@@ -33,6 +37,7 @@ pub struct Subscriptions {
     lines: Inbound,
     hosts: Inbound,
     users: Inbound,
+    floods: Inbound,
 }
 
 impl Subscriptions {
@@ -48,32 +53,68 @@ impl Subscriptions {
             lines: bus.subscribe(&pattern::every_spoke_to(Service::Log)).await?,
             hosts: bus.subscribe(pattern::EVERY_HOST_OUT).await?,
             users: bus.subscribe(pattern::EVERY_USER_OUT).await?,
+            floods: bus.subscribe(&Subject::HubIn(Leaf::Stop).to_string()).await?,
         })
     }
 
     /// Hands on what comes in, until the connection is closed for good.
     pub fn dispatch(self, parts: &Parts, desk: &Desk) {
         let shared = Rc::new(parts.clone());
+        // All that a spoke says to the hub counts together.
+        let paces = Rc::new(RefCell::new(Paces::new(SPOKE_RATE, PACES)));
         for inbound in [self.requests, self.recalls] {
-            actix::spawn(requests(inbound, Rc::clone(&shared)));
+            actix::spawn(requests(inbound, Rc::clone(&shared), Rc::clone(&paces)));
         }
         for inbound in [self.results, self.lines] {
-            actix::spawn(results(inbound, parts.clone()));
+            actix::spawn(results(inbound, parts.clone(), Rc::clone(&paces)));
         }
+        actix::spawn(floods(self.floods, parts.clone()));
         actix::spawn(hosts(self.hosts, parts.clone()));
         actix::spawn(users(self.users, parts.clone(), desk.clone()));
     }
 }
 
-async fn requests(mut inbound: Inbound, parts: Rc<Parts>) {
+/// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
+const PACES: usize = 16_384;
+
+/// Is this one too many of its spoke? Then it is dropped before anything is made of it, and the spoke is stopped.
+async fn too_many(incoming: &Incoming, parts: &Parts, paces: &RefCell<Paces>) -> bool {
+    let Subject::SpokeOut { spoke, .. } = &incoming.subject else { return false };
+    let verdict = paces.borrow_mut().heard(spoke, Instant::now());
+    if verdict == Verdict::End {
+        let why = paces.borrow().why();
+        parts.spokes.flooded(spoke.clone(), why);
+    }
+    if verdict != Verdict::Take {
+        parts.bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
+    }
+    verdict != Verdict::Take
+}
+
+/// Gateways name spokes that send them far too much; nobody else may say anything there.
+async fn floods(mut inbound: Inbound, parts: Parts) {
     while let Some(incoming) = inbound.next().await {
+        if let Some(Stop { spoke, why }) = parts.bus.body(&incoming).await {
+            parts.spokes.flooded(spoke, why);
+        }
+    }
+}
+
+async fn requests(mut inbound: Inbound, parts: Rc<Parts>, paces: Rc<RefCell<Paces>>) {
+    while let Some(incoming) = inbound.next().await {
+        if too_many(&incoming, &parts, &paces).await {
+            continue;
+        }
         parts.service.request();
         isc::heard(&parts, incoming);
     }
 }
 
-async fn results(mut inbound: Inbound, parts: Parts) {
+async fn results(mut inbound: Inbound, parts: Parts, paces: Rc<RefCell<Paces>>) {
     while let Some(incoming) = inbound.next().await {
+        if too_many(&incoming, &parts, &paces).await {
+            continue;
+        }
         let Subject::SpokeOut { spoke, service, op } = incoming.subject.clone() else { continue };
         if let Some(said) = spoke_said(&parts.bus, service, op, &incoming).await
             && let Err(error) = parts.spokes.spoke_says(spoke, said).await

@@ -123,6 +123,11 @@ impl Spokes {
         self.tell(Message::Label(spoke, labels));
     }
 
+    /// A service says that this spoke sends far too much: it is stopped, and what it works on fails.
+    pub fn flooded(&self, spoke: SpokeAddr, why: String) {
+        self.tell(Message::Flooded(spoke, why));
+    }
+
     /// A private query is over: its spokes go.
     pub fn query_over(&self, query: WorkId) {
         self.tell(Message::QueryOver(query));
@@ -205,6 +210,7 @@ enum Message {
     Caller(SpokeAddr, WorkId, oneshot::Sender<Result<Caller, Unheard>>),
     Probing(SpokeAddr, oneshot::Sender<Result<(), NotHandled>>),
     Label(SpokeAddr, Labels),
+    Flooded(SpokeAddr, String),
     QueryOver(WorkId),
     SessionOver(UserId, SessionId),
     BusLost,
@@ -251,6 +257,7 @@ impl Handler<Message> for SpokesActor {
             Message::Caller(spoke, task, back) => _ = back.send(self.book.caller(&spoke, &task, now)),
             Message::Probing(spoke, back) => _ = back.send(self.book.probing(&spoke, now)),
             Message::Label(spoke, labels) => self.book.label(&spoke, &labels),
+            Message::Flooded(spoke, why) => self.book.flooded(&spoke, &why),
             Message::QueryOver(query) => self.book.query_over(&query),
             Message::SessionOver(user, session) => self.book.session_over(&user, &session),
             Message::BusLost => self.book.bus_lost(),

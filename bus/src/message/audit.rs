@@ -55,6 +55,13 @@ pub enum What {
         /// For what; names the system call if there was one.
         why: String,
     },
+    /// A spoke sends far more than a gateway takes. The hub was told, and has it stopped.
+    Flood {
+        /// Which.
+        spoke: SpokeAddr,
+        /// How much, as a part of a sentence.
+        why: String,
+    },
     /// The broker refused a publish, a subscription or a connection.
     Refused {
         /// What the broker says.

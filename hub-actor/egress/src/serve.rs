@@ -138,7 +138,7 @@ impl Gateway {
             (verdict, (verdict == Verdict::End).then(|| paces.why()))
         };
         if let Some(why) = why {
-            self.0.bus.floods(spoke, why).await;
+            self.0.bus.flooded(spoke, why).await;
         }
         verdict == Verdict::Take
     }

@@ -4,16 +4,15 @@
 //! Never: serves a spoke beyond its budget; keeps a caller waiting beyond the deadline; queues without a bound.
 //! Carries: I-02, I-16.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bus::bucket::Bucket;
 use bus::client::{Bus, BusError, Inbound};
 use bus::envelope::{Incoming, Reply as ReplyTo};
 use bus::id::{SpokeAddr, WorkId};
 use bus::limits;
 use bus::message::chat::{Budget, BudgetSet, ChatError, ChatReply, ChatRequest, EmbedReply, EmbedRequest};
+use bus::pace::{Paces, Verdict};
 use bus::service::Service;
 use bus::subject::{Op, Service as To, Subject, pattern};
 use tokio::sync::{Semaphore, mpsc};
@@ -33,7 +32,7 @@ pub const WAITING: usize = 1024;
 pub const NAME: &str = "secgpt-llm";
 
 /// Messages a second from one spoke, and at once. Its own limit is [`crate::budget::AT_ONCE`] calls of each task; what
-/// comes faster than this is dropped unread, so that it costs next to nothing.
+/// comes faster than this is dropped unread, so that it costs next to nothing; a spoke that goes on is ended.
 pub const PACE: (u32, u32) = (1000, 2000);
 
 /// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
@@ -50,7 +49,7 @@ pub struct Gateway {
     provider: Provider,
     model: String,
     ledger: Arc<Mutex<Ledger>>,
-    paces: Arc<Mutex<HashMap<SpokeAddr, Bucket>>>,
+    paces: Arc<Mutex<Paces>>,
     /// A permit is a call that runs.
     running: Arc<Semaphore>,
     /// A permit is a call that runs or waits.
@@ -80,7 +79,7 @@ impl Gateway {
             provider,
             model,
             ledger: Arc::default(),
-            paces: Arc::default(),
+            paces: Arc::new(Mutex::new(Paces::new(PACE, PACES))),
             running: Arc::new(Semaphore::new(AT_ONCE)),
             admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
             service,
@@ -105,10 +104,9 @@ impl Gateway {
     /// Who spoke is in the subject; what may be said there depends on it alone.
     async fn take(&self, incoming: Incoming) {
         if let Subject::SpokeOut { spoke, .. } = &incoming.subject
-            && !self.keeps_pace(spoke)
+            && !self.keeps_pace(spoke).await
         {
-            let why = format!("more than {} messages a second", PACE.0);
-            return self.bus.drop_message(&incoming.subject.to_string(), &why).await;
+            return self.bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
         }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Llm, op: Op::CHAT } => {
@@ -263,17 +261,17 @@ impl Gateway {
         }
     }
 
-    /// Has the spoke room for one more message?
-    fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
-        let now = Instant::now();
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pace) = paces.get_mut(spoke) {
-            return pace.take(now);
+    /// Has the spoke room for one more message? One that floods is made known.
+    async fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
+        let (verdict, why) = {
+            let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = paces.heard(spoke, Instant::now());
+            (verdict, (verdict == Verdict::End).then(|| paces.why()))
+        };
+        if let Some(why) = why {
+            self.bus.flooded(spoke, why).await;
         }
-        if PACES <= paces.len() {
-            paces.retain(|_, pace| !pace.is_full(now));
-        }
-        paces.entry(spoke.clone()).or_insert_with(|| Bucket::new(PACE, now)).take(now)
+        verdict == Verdict::Take
     }
 
     /// No task panics while it holds the budgets; if one did, they would still be whole.

@@ -450,7 +450,7 @@ impl Book {
     /// Forgets a spoke; what it works on fails.
     fn remove(&mut self, spoke: &SpokeAddr, failure: &Failure) {
         let Some(live) = self.live.remove(spoke) else { return };
-        if self.offers.get(&spoke.app).is_some_and(|offer| offer.credentials) {
+        if self.offers.get(&spoke.app).is_some_and(|offer| offer.credentials || offer.profile.network) {
             self.effects.push(Effect::Forget(spoke.clone()));
         }
         self.shared.retain(|_, shared| shared != spoke);

@@ -61,7 +61,7 @@ pub(crate) async fn run(place: Place) -> Result<(), Failed> {
     let app = match (child, &profile.kind) {
         (Some(mut child), _) => {
             if let Some(door) = child.door() {
-                let proxy = Proxy { bus: bus.clone(), addr: addr.clone(), web: web.clone() };
+                let proxy = Proxy::new(bus.clone(), addr.clone(), web.clone());
                 tokio::spawn(proxy.serve(door));
             }
             Some(App::begin(child, &profile, log()).await?)

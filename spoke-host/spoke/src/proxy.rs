@@ -13,10 +13,13 @@ mod head;
 mod plain;
 mod tunnel;
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use bus::bucket::Bucket;
 use bus::client::Bus;
 use bus::id::SpokeAddr;
+use bus::limits::SPOKE_RATE;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -35,15 +38,32 @@ const TOLD: usize = 8;
 /// For a head to be complete, and for a request's body. The program is on the same machine.
 const TO_ASK: Duration = Duration::from_secs(10);
 
+/// Words to the gateway a second, and at once: half of what it takes, so that no program that writes a byte at a time has
+/// its spoke ended for it.
+const PACE: (u32, u32) = (SPOKE_RATE.0 / 2, 1000);
+
 /// What a connection is answered with.
 #[derive(Clone)]
 pub(crate) struct Proxy {
-    pub(crate) bus: Bus,
-    pub(crate) addr: SpokeAddr,
-    pub(crate) web: Web,
+    bus: Bus,
+    addr: SpokeAddr,
+    web: Web,
+    pace: Arc<Mutex<Bucket>>,
 }
 
 impl Proxy {
+    pub(crate) fn new(bus: Bus, addr: SpokeAddr, web: Web) -> Self {
+        let pace = Arc::new(Mutex::new(Bucket::new(PACE, Instant::now())));
+        Self { bus, addr, web, pace }
+    }
+
+    /// Waits until one more word to the gateway is within the pace.
+    async fn keep_pace(&self) {
+        while !self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Serves until the jail is no more.
     pub(crate) async fn serve(self, door: UnixStream) {
         let mut connections = JoinSet::new();

@@ -11,3 +11,9 @@ mod apps;
 mod life;
 mod mcp;
 mod model;
+mod proxy;
+
+// The gateway's own tests have the servers that are needed here too.
+#[allow(dead_code)]
+#[path = "../../../hub-actor/egress/tests/it/server.rs"]
+mod server;

@@ -123,13 +123,18 @@ impl Book {
         if live.bucket.take(now) {
             return Ok(());
         }
+        self.flooded(spoke, "it sent more messages than it may");
+        Err(NotHandled::Flood)
+    }
+
+    /// A spoke sends so much that others wait: it is stopped, and what it works on fails.
+    pub fn flooded(&mut self, spoke: &SpokeAddr, why: &str) {
+        let Some(live) = self.live.get(spoke) else { return };
         let host = live.host.clone();
-        let why = "it sent more messages than it may";
         self.effects.push(Effect::Stop(host, spoke.clone(), why.to_owned()));
         self.effects.push(Effect::Killed(spoke.clone(), why.to_owned()));
         let detail = format!("the app {} was stopped: {why}", spoke.app);
         self.remove(spoke, &Failure::new(FailureCode::AppNonsense, detail));
-        Err(NotHandled::Flood)
     }
 
     /// A spoke says that a task has ended; `size` is that of its message, bytes.

@@ -12,7 +12,7 @@ use bus::id::WorkId;
 use bus::message::egress::{CHUNK, TunnelReply, TunnelSay, WINDOW, WebError, WebFailure};
 use bus::subject::{Op, Service, Subject};
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
@@ -129,6 +129,7 @@ impl Tunnel<'_> {
     }
 
     async fn say(&self, what: &TunnelSay) {
+        self.proxy.keep_pace().await;
         // A bus that takes nothing more is lost, and the spoke ends with it.
         let _ = self.proxy.bus.publish(&self.subject, what, None).await;
     }
