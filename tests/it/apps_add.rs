@@ -1,0 +1,222 @@
+//! Apps of strangers come in, change and go, by the commands that a person types.
+//!
+//! What comes from a registry comes in the versions named here, through a cache in `target/strangers`.
+
+mod bad;
+mod change;
+mod packages;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use system_tests::bundle::workspace;
+use system_tests::scratch::Scratch;
+use system_tests::system::{Asked, Options, System};
+
+/// A server that tells the time, in the standard library of Python. `WORDS` is what it says of its tool.
+const SERVER: &str = r#"
+import json, sys
+TOOL = {"name": "now", "description": "WORDS", "annotations": {"readOnlyHint": True},
+        "inputSchema": {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    answer = {"jsonrpc": "2.0", "id": asked["id"]}
+    if asked["method"] == "initialize":
+        answer["result"] = {"protocolVersion": asked["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                            "serverInfo": {"name": "clock", "version": "1"}}
+    elif asked["method"] == "tools/list":
+        answer["result"] = {"tools": [TOOL]}
+    elif asked["method"] == "tools/call":
+        zone = asked["params"]["arguments"]["zone"]
+        answer["result"] = {"content": [{"type": "text", "text": "It is noon in " + zone}]}
+    else:
+        answer["error"] = {"code": -32601, "message": "there is no such method"}
+    print(json.dumps(answer), flush=True)
+"#;
+
+/// A system at rest whose installers keep what they fetch, and see what this machine needs to reach the registries.
+fn system() -> System {
+    system_with(&[])
+}
+
+fn system_with(env: &[(&str, &str)]) -> System {
+    let cache = |name: &str| {
+        let dir = workspace().join("target/strangers/cache").join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        dir.display().to_string()
+    };
+    let mut all =
+        vec![("PIP_CACHE_DIR".to_owned(), cache("pip")), ("npm_config_cache".to_owned(), cache("npm"))];
+    let names = [
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    let known = |name: &str| {
+        names.contains(&name) || name.starts_with("PIP_") || name.to_lowercase().starts_with("npm_config_")
+    };
+    all.extend(
+        std::env::vars()
+            .filter(|(name, _)| known(name) && name != "PIP_CACHE_DIR" && name != "npm_config_cache"),
+    );
+    all.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    System::at_rest(Options { env: all, ..Options::default() })
+}
+
+/// A server's file and the command that starts it.
+fn server(scratch: &Scratch, text: &str) -> (PathBuf, String) {
+    let file = scratch.join("server.py");
+    std::fs::write(&file, text).unwrap();
+    (file.clone(), format!("/usr/bin/python3 {}", file.display()))
+}
+
+fn said(words: &str) -> String {
+    SERVER.replace("WORDS", words)
+}
+
+/// The one object that a command printed.
+#[track_caller]
+fn object(asked: &Asked) -> Value {
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+    asked.outcome.clone()
+}
+
+/// The names in a folder of the state, sorted; none if it is not there.
+fn names(system: &System, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(system.state().join(folder)).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// How an app stands in the list.
+fn state_of(system: &System, app: &str) -> Option<String> {
+    let list = object(&system.secgpt(&["--json", "apps", "list"]));
+    let found = list.as_array().unwrap().iter().find(|entry| entry["app"] == app)?.clone();
+    found["state"].as_str().map(str::to_owned)
+}
+
+fn run(program: &str, args: &[&str], dir: &std::path::Path) {
+    let done = Command::new(program).args(args).current_dir(dir).output().unwrap();
+    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_clock_from_pypi_answers_after_one_command() {
+    let system = system();
+    let added = object(&system.secgpt(&[
+        "--json",
+        "apps",
+        "add",
+        "clock",
+        "--pypi",
+        "mcp-server-time==2026.10.19",
+        "--yes",
+        "--",
+        "--local-timezone",
+        "UTC",
+    ]));
+    assert_eq!(added["from"], "pypi mcp-server-time==2026.10.19");
+    assert_eq!(added["functionalities"][0]["name"], "get_current_time");
+    assert_eq!(added["functionalities"][0]["effect"], "read");
+    let shown = object(&system.secgpt(&["--json", "apps", "show", "clock"]));
+    assert_eq!((&shown["pinned"], &shown["state"]), (&added["pinned"], &"ok".into()));
+    assert_eq!(shown["network"], false);
+    let told = system.ask("Use clock.get_current_time with timezone = Asia/Tokyo");
+    assert!(
+        told.value("clock.get_current_time")["datetime"].as_str().unwrap().ends_with("+09:00"),
+        "{told:?}"
+    );
+    // And by its own model, which is told in words.
+    assert!(system.ask("Use clock to get the current time in 'Asia/Tokyo'").answer().contains("+09:00"));
+}
+
+#[test]
+fn repositories_from_pypi_are_read_where_they_are_shown_and_nowhere_else() {
+    let (system, scratch) = (system(), Scratch::new("repository"));
+    for name in ["shown", "hidden"] {
+        let repo = scratch.join(name);
+        std::fs::create_dir(&repo).unwrap();
+        std::fs::write(repo.join("a.txt"), "a").unwrap();
+        run("git", &["init", "-q"], &repo);
+        run("git", &["add", "."], &repo);
+        let who = ["-c", "user.name=ann", "-c", "user.email=ann@a.example"];
+        run("git", &[&who[..], &["commit", "-q", "-m", "The first step"]].concat(), &repo);
+    }
+    let (shown, hidden) =
+        (scratch.join("shown").display().to_string(), scratch.join("hidden").display().to_string());
+    let added = object(&system.secgpt(&[
+        "--json",
+        "apps",
+        "add",
+        "repo",
+        "--pypi",
+        "mcp-server-git==2026.10.19",
+        "--read",
+        &shown,
+        "--yes",
+    ]));
+    let effect = |name: &str| {
+        let all = added["functionalities"].as_array().unwrap();
+        all.iter().find(|function| function["name"] == name).unwrap()["effect"].clone()
+    };
+    assert_eq!(
+        (effect("git_log"), effect("git_commit"), effect("git_reset")),
+        ("read".into(), "write".into(), "irreversible".into())
+    );
+    let log = system.ask(&format!("Use repo.git_log with repo_path = {shown}"));
+    assert!(log.answer().contains("The first step"), "{log:?}");
+    let other = system.ask(&format!("Use repo.git_log with repo_path = {hidden}"));
+    assert_ne!(other.code, Some(0), "{other:?}");
+    assert!(!other.stdout.contains("The first step"), "{other:?}");
+}
+
+#[test]
+fn the_everything_server_from_npm_answers_after_one_command() {
+    let system = system();
+    let added = object(&system.secgpt(&[
+        "--json",
+        "apps",
+        "add",
+        "everything",
+        "--npm",
+        "@modelcontextprotocol/server-everything@2026.8.31",
+        "--yes",
+    ]));
+    assert_eq!(added["from"], "npm @modelcontextprotocol/server-everything@2026.8.31");
+    assert!(added["resources"].as_u64() > Some(0) && added["prompts"].as_u64() > Some(0));
+    let sum = system.ask("Use everything.get-sum with a = 2 and b = 40");
+    assert_eq!(sum.value("everything.get-sum"), "The sum of 2 and 40 is 42.");
+}
+
+#[test]
+fn files_from_npm_are_the_apps_own_data() {
+    let system = system();
+    object(&system.secgpt(&[
+        "--json",
+        "apps",
+        "add",
+        "files",
+        "--npm",
+        "@modelcontextprotocol/server-filesystem@2026.8.31",
+        "--yes",
+        "--",
+        "/data",
+    ]));
+    let query = r#"call files.write_file with {"path": "/data/note.txt", "content": "buy milk"}"#;
+    // It can destroy what is there, so nobody who is absent has agreed to it.
+    assert_eq!(system.ask(query).code, Some(3));
+    assert_eq!(system.ask_with(&["--consent", "once"], query).code, Some(0));
+    let read = system.ask("Use files.read_text_file with path = /data/note.txt");
+    assert!(read.answer().contains("buy milk"), "{read:?}");
+    let outside = system.ask("Use files.read_text_file with path = /etc/passwd");
+    assert!(outside.code != Some(0) && !outside.stdout.contains("root:"), "{outside:?}");
+}
