@@ -17,9 +17,14 @@ mod request;
 mod preset;
 mod ruling;
 
+mod change;
+mod told;
+
+pub use change::Change;
 pub use compile::{MAX_FILE, MAX_RULES, Policy};
 pub use facts::{Caller, Facts, PLANNER, Receiver, Receivers};
 pub use fault::{Fault, Faults, VOCABULARY};
 pub use preset::{NoSuchPreset, PRESETS, Preset, SCHEMA};
 pub use rule::{Kind, PLACEHOLDERS, Rule};
 pub use ruling::{Ruling, Said};
+pub use told::category_of;

@@ -79,3 +79,6 @@ impl Policy {
 fn said(rule: &Rule, facts: &Facts) -> Said {
     Said { rule: rule.id.clone(), why: rule.sentence(facts) }
 }
+
+#[cfg(test)]
+mod tests;
