@@ -10,6 +10,7 @@
 pub mod difference;
 pub mod npm;
 pub mod offer;
+pub mod openapi;
 pub mod program;
 pub mod propose;
 pub mod pypi;

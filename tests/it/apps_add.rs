@@ -9,7 +9,7 @@ mod packages;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::bundle::workspace;
 use system_tests::scratch::Scratch;
 use system_tests::system::{Asked, Options, System};
@@ -219,4 +219,58 @@ fn files_from_npm_are_the_apps_own_data() {
     assert!(read.answer().contains("buy milk"), "{read:?}");
     let outside = system.ask("Use files.read_text_file with path = /etc/passwd");
     assert!(outside.code != Some(0) && !outside.stdout.contains("root:"), "{outside:?}");
+}
+
+#[test]
+fn a_web_api_is_added_by_its_description_and_reaches_its_own_server_only() {
+    let (system, scratch) = (system(), Scratch::new("api"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        use std::io::{BufRead, BufReader, Write};
+        for stream in listener.incoming().flatten() {
+            let mut stream = BufReader::new(stream);
+            let mut head = String::new();
+            while stream.read_line(&mut head).is_ok_and(|length| 2 < length) {}
+            let body = r#"{"name": "Rex", "kind": "dog"}"#;
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    let description = json!({
+        "openapi": "3.0.3", "info": {"title": "Pets", "version": "1"}, "servers": [{"url": format!("http://{address}")}],
+        "paths": {"/pets/{id}": {
+            "get": {"operationId": "getPet", "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                "responses": {"200": {"description": "it", "content": {"application/json": {"schema": {"type": "object"}}}}}},
+            "delete": {"operationId": "deletePet", "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                "responses": {"204": {"description": "gone"}}},
+        }},
+    });
+    std::fs::write(scratch.join("pets.json"), description.to_string()).unwrap();
+    let file = scratch.join("pets.json").display().to_string();
+    let added = object(&system.secgpt(&["--json", "apps", "add", "pets", "--openapi", &file, "--yes"]));
+    let effects: Vec<&str> = added["functionalities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|function| function["effect"].as_str().unwrap())
+        .collect();
+    assert_eq!(effects, ["read", "irreversible"]);
+    let shown = object(&system.secgpt(&["--json", "apps", "show", "pets"]));
+    assert_eq!(shown["local"], json!([address.to_string()]));
+    assert!(
+        shown["domains"].as_array().unwrap().is_empty() && shown["hosts"].as_array().unwrap().is_empty(),
+        "{shown}"
+    );
+    let told = system.ask("Use pets.getPet with id = 7");
+    assert!(told.answer().contains("Rex"), "{told:?}");
+    assert_eq!(system.ask("Use pets.deletePet with id = 7").code, Some(3));
+    let yaml = scratch.join("pets.yaml");
+    std::fs::write(&yaml, "openapi: 3.0.3\n").unwrap();
+    let refused = system.secgpt(&["apps", "add", "other", "--openapi", yaml.to_str().unwrap(), "--yes"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("it is YAML"), "{refused:?}");
 }

@@ -59,9 +59,9 @@ pub enum Change {
         /// Its name.
         name: String,
         /// As it was pinned.
-        was: Option<Tool>,
+        was: Option<Box<Tool>>,
         /// As it is.
-        is: Option<Tool>,
+        is: Option<Box<Tool>>,
     },
     /// A file of the folder.
     File {
@@ -158,7 +158,11 @@ impl Lock {
         for name in self.said.keys().chain(now.keys().filter(|name| !self.said.contains_key(*name))) {
             let (was, is) = (self.said.get(name), now.get(name));
             if was.map(Tool::pin) != is.map(Tool::pin) {
-                changes.push(Change::Said { name: name.clone(), was: was.cloned(), is: is.cloned() });
+                changes.push(Change::Said {
+                    name: name.clone(),
+                    was: was.cloned().map(Box::new),
+                    is: is.cloned().map(Box::new),
+                });
             }
         }
         let files = digests_of(dir)?;

@@ -44,13 +44,6 @@ pub enum Run<'a> {
         /// What it sees besides the system's own folders.
         read: &'a [PathBuf],
     },
-    /// A server on the web, with its host.
-    Url {
-        /// Its address.
-        url: &'a str,
-        /// The line of `[network]` that allows it.
-        network: String,
-    },
     /// A description of a web API, with the line of `[network]` that allows its server.
     Openapi {
         /// The file.
@@ -204,12 +197,6 @@ pub fn manifest(app: &AppId, description: &str, run: &Run<'_>, proposal: &Propos
                 text.push_str("\n# What it sees, read-only, besides the system's own folders and its own.\n[filesystem]\n");
                 text.push_str(&format!("read = {}\n", list(read.iter().map(String::as_str))));
             }
-        }
-        Run::Url { url, network } => {
-            text.push_str(&format!(
-                "url = {}\n\n# Where it may go: to itself.\n[network]\n{network}\n",
-                quoted(url)
-            ));
         }
         Run::Openapi { file, network } => {
             text.push_str(&format!(

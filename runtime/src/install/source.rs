@@ -15,8 +15,6 @@ pub enum Source {
     Npm(Package),
     /// A program on this machine, with its arguments.
     Command(Vec<String>),
-    /// An MCP server on the web.
-    Url(String),
     /// A web API by its OpenAPI description: a file or an address.
     Openapi(String),
 }

@@ -79,7 +79,7 @@ fn a_machine_without_python_or_node_is_told_what_is_missing() {
 fn a_registry_that_is_not_reached_is_said_so() {
     let nowhere = [
         ("PIP_INDEX_URL", "http://127.0.0.1:1/simple"),
-        ("PIP_RETRIES", "0"),
+        ("PIP_RETRIES", "1"),
         ("PIP_NO_CACHE_DIR", "1"),
         ("PIP_FIND_LINKS", ""),
         ("npm_config_registry", "http://127.0.0.1:1/"),
@@ -119,7 +119,7 @@ fn a_program_that_is_no_server_is_said_so_with_its_last_words() {
     refused(&system, &ends, 1, "odd ended by itself with exit code 1");
     assert!(ends.stderr.contains("I need a configuration file"), "{ends:?}");
     let garbage = add("while True: print('Welcome!')\n");
-    refused(&system, &garbage, 1, "lines that are not its protocol");
+    refused(&system, &garbage, 1, "that are not its protocol");
     let escape = add("import os\nos.unshare(os.CLONE_NEWUSER)\n");
     refused(&system, &escape, 1, "odd ");
     let nothing = add(&said("x").replace("[TOOL]", "[]"));

@@ -24,7 +24,7 @@ use crate::install::program::{self, Program};
 use crate::install::propose::{self, Proposal, Run, effect_name};
 use crate::install::source::{self, Package, Source};
 use crate::install::staging::{self, Staging};
-use crate::install::{npm, offer, pypi};
+use crate::install::{npm, offer, openapi, pypi};
 use crate::show::clean;
 use crate::show::paint::Paint;
 use crate::state::State;
@@ -69,7 +69,11 @@ fn source_of(add: &Add) -> Result<Source, Error> {
         (Some(package), ..) => Source::Pypi(Package::pypi(package)?),
         (_, Some(package), ..) => Source::Npm(Package::npm(package)?),
         (_, _, Some(words), ..) => Source::Command(source::command(words)?),
-        (_, _, _, Some(url), _) => Source::Url(source::address(url)?),
+        (_, _, _, Some(url), _) => {
+            let url = source::address(url)?;
+            return Err(Error::failed(format!("a server on the web cannot be asked what it offers before it is known: {url}"))
+                .hint("write its manifest yourself, with `url`, `[network]` and a schema for each functionality: see the README of data/apps"));
+        }
         (.., Some(description)) => Source::Openapi(description.clone()),
         _ => return Err(Error::usage("where does it come from?").hint("see `secgpt apps add --help`")),
     };
@@ -110,6 +114,8 @@ fn shown(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 
 /// What was found out about it, before anybody has agreed.
 struct Begun {
+    /// The line of the manifest that opens the web to it, if one is proposed.
+    reach: Option<String>,
     from: String,
     offer: Offer,
     proposal: Proposal,
@@ -125,6 +131,10 @@ async fn find(
     staging: &Staging,
 ) -> Result<Begun, Error> {
     let tell = starting(global.quiet || global.json);
+    if let Source::Openapi(place) = source {
+        tell(&format!("reading {place}"));
+        return api(add, place, staging).await;
+    }
     let (dir, entry) = (staging.dir(), add.entry.as_deref());
     let mut program = match source {
         Source::Pypi(package) => {
@@ -139,7 +149,7 @@ async fn find(
             let words: Vec<String> = words.iter().chain(&add.args).cloned().collect();
             program::of_command(&words)?
         }
-        Source::Url(_) | Source::Openapi(_) => return Err(Error::failed("not yet")),
+        Source::Openapi(_) => return Err(Error::failed("it is no program of this machine")),
     };
     program.read.extend(read.iter().filter(|path| !program::is_visible(path)).cloned());
     tell(&format!("asking {} in its jail what it offers", add.app));
@@ -159,7 +169,7 @@ async fn find(
         ));
     }
     write(add, &program, &offer, &proposal, staging)?;
-    Ok(Begun { from: program.from, offer, proposal })
+    Ok(Begun { reach: None, from: program.from, offer, proposal })
 }
 
 fn write(
@@ -169,14 +179,35 @@ fn write(
     proposal: &Proposal,
     staging: &Staging,
 ) -> Result<(), Error> {
+    let run = Run::Command { command: &program.command, read: &program.read };
+    staging.write(
+        "app.toml",
+        &propose::manifest(&add.app, &words(offer, "an MCP server"), &run, proposal, &program.from),
+    )?;
+    staging.write(DISCOVERED, &discovered(offer)?)
+}
+
+/// A web API is not started: its description says all that it offers.
+async fn api(add: &Add, place: &str, staging: &Staging) -> Result<Begun, Error> {
+    let openapi::Description { text, offer, proposal, network } = openapi::take(place).await?;
+    let from = format!("openapi {place}");
+    let reach = Some(network.clone());
+    let run = Run::Openapi { file: openapi::FILE, network };
+    staging.write(openapi::FILE, &text)?;
+    staging.write(
+        "app.toml",
+        &propose::manifest(&add.app, &words(&offer, "a web API"), &run, &proposal, &from),
+    )?;
+    Ok(Begun { reach, from, offer, proposal })
+}
+
+/// What it says of itself, for its own model and for people.
+fn words(offer: &Offer, what: &str) -> String {
     let words = match &offer.instructions {
         Some(words) if !words.trim().is_empty() => words.trim().to_owned(),
-        _ => format!("{} {}, an MCP server", offer.name, offer.version),
+        _ => format!("{} {}, {what}", offer.name, offer.version),
     };
-    let words: String = words.chars().take(4000).collect();
-    let run = Run::Command { command: &program.command, read: &program.read };
-    staging.write("app.toml", &propose::manifest(&add.app, &words, &run, proposal, &program.from))?;
-    staging.write(DISCOVERED, &discovered(offer)?)
+    words.chars().take(4000).collect()
 }
 
 /// What it said, as it is kept.
@@ -211,7 +242,7 @@ async fn agreed(config: &Config, add: &Add, staging: &Staging) -> Result<Option<
 
 /// What it offers and what is proposed, for a terminal.
 fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
-    let Begun { from, offer, proposal } = begun;
+    let Begun { from, offer, proposal, reach } = begun;
     let server = clean::line(&format!("{} {}", offer.name, offer.version), 200);
     let mut text =
         format!("{}  {server}  {}\n", paint.name(app.as_str()), paint.dim(&clean::line(from, 200)));
@@ -234,7 +265,10 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
             text.push_str(&format!("  it also has {count} {what}, which are not offered\n"));
         }
     }
-    text.push_str("  the web is closed to it; a write asks you first, what is irreversible always does");
+    text.push_str(
+        "  a write asks you first, what is irreversible always does; the web is closed to it but for ",
+    );
+    text.push_str(&reach.as_deref().map_or_else(|| "nothing".to_owned(), |line| clean::line(line, 200)));
     text
 }
 
