@@ -133,6 +133,8 @@ pub enum Command {
     /// Show or take back permissions that were given for good
     #[command(subcommand)]
     Grants(Grants),
+    /// Say how often you were asked, and about what
+    Stats(Stats),
     /// Show or forget what is remembered
     #[command(subcommand)]
     Memory(Memory),
@@ -170,6 +172,14 @@ pub struct Who {
     /// Keep nothing of this, and offer apps nothing that is stored
     #[arg(long)]
     pub private: bool,
+}
+
+/// `stats`
+#[derive(Clone, Debug, Args)]
+pub struct Stats {
+    /// For whom
+    #[arg(long, value_name = "U", help = "For whom [default: your login name]")]
+    pub user: Option<UserId>,
 }
 
 /// `chat`
@@ -225,6 +235,9 @@ pub struct Tap {
     /// Only messages of this kind, e.g. `query`, `task`, `isc-request`, `audit`
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
+    /// Only tasks, results and decisions that carry data from there, e.g. `app:drive`, `web:example.com`
+    #[arg(long, value_name = "LABEL")]
+    pub label: Option<String>,
 }
 
 /// `apps`
@@ -409,6 +422,14 @@ pub enum Host {
         /// The address under which that machine reaches the broker
         #[arg(long)]
         url: Option<String>,
+    },
+    /// Take a machine's credentials back: it is put out at once
+    Revoke {
+        /// The machine's name, as it was enrolled
+        name: bus::id::HostId,
+        /// Its credentials file, if it was not enrolled from this state folder
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        creds: Option<PathBuf>,
     },
     /// Run spokes for a hub on another machine, until Ctrl-C
     Run {

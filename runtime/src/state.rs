@@ -167,9 +167,16 @@ impl State {
                 ("signing", &realm.signing),
                 ("system", &realm.system),
             ];
+            // All together or none: half of them, as a full disk would leave, are of no use to the next start.
+            let new = self.path("keys.new");
+            let _ = fs::remove_dir_all(&new);
+            make_private(&new)?;
             for (name, key) in all {
-                write_private(&file(name), format!("{}\n", key.expose()).as_bytes())?;
+                write_private(&new.join(format!("{name}.nk")), format!("{}\n", key.expose()).as_bytes())?;
             }
+            fs::rename(&new, &dir).map_err(|error| {
+                Error::failed(format!("the folder {} cannot be put in place", dir.display())).because(error)
+            })?;
         }
         Ok(Realm {
             operator: read("operator")?,
@@ -262,6 +269,17 @@ mod tests {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::metadata(state.dir()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn keys_that_were_half_made_do_not_stand_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(&dir.path().join("state")).unwrap();
+        make_private(&state.path("keys.new")).unwrap();
+        fs::write(state.path("keys.new").join("operator.nk"), "").unwrap();
+        let first = state.realm().unwrap();
+        assert_eq!(first.system, state.realm().unwrap().system);
+        assert!(!state.path("keys.new").exists());
     }
 
     #[test]

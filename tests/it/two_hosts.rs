@@ -148,3 +148,48 @@ fn a_second_host_in_another_network_namespace_joins_and_shares_the_spokes() {
 fn a_second_host_joins_for_an_ordinary_user_too() {
     joins(Options::default().run_by_an_ordinary_user());
 }
+
+/// The hosts that the hub knows.
+fn hosts(person: &Person) -> Vec<String> {
+    let status = person.admin(&Admin::Status).unwrap();
+    let hosts = status["hosts"].as_array().unwrap();
+    hosts.iter().map(|host| host["host"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_revoked_host_is_put_out_at_once_and_stays_out_when_the_broker_is_started_again() {
+    let mut system = System::start(Options::default());
+    let mut person = Person::join(&system, "alice");
+    let machines = ["rack", "shelf"].map(|name| Machine::start(&system, name, None));
+    let all = |wanted: &[&str]| {
+        let wanted = wanted.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
+        move |person: &Person| (hosts(person) == wanted).then_some(())
+    };
+    eventually("all three report", || all(&["local", "rack", "shelf"])(&person));
+    let revoked = system.secgpt(&["host", "revoke", "rack", "--json"]);
+    assert_eq!((revoked.code, &revoked.outcome["in_force"]), (Some(0), &json!(true)), "{revoked:?}");
+    eventually("it is out", || all(&["local", "shelf"])(&person));
+    assert_eq!(person.ask(super::reference::FARES, Choice::Deny).outcome, Ending::Answered);
+    // A broker that has just started knows it, too; the other host, the control, comes back.
+    let broker = descendants(system.pid()).into_iter().find(|pid| {
+        std::fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|exe| exe.to_string_lossy().contains("nats-server"))
+    });
+    let broker = nix::unistd::Pid::from_raw(broker.unwrap().cast_signed());
+    nix::sys::signal::kill(broker, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("a query is answered again", || {
+        let asked = system.ask(super::reference::FARES);
+        (asked.code == Some(0)).then_some(())
+    });
+    drop(person);
+    let person = Person::join(&system, "alice");
+    eventually("the others are back", || all(&["local", "shelf"])(&person));
+    // Long enough for the one that was put out to have tried many times.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(hosts(&person), ["local", "shelf"]);
+    let again = system.secgpt(&["host", "revoke", "rack"]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("let in are shelf"), "{again:?}");
+    drop((machines, person));
+    system.stop();
+}

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::{interrupted, print, print_json, say};
 use crate::cli::{Global, Host};
 use crate::config::Config;
+use crate::enrolled::Enrolled;
 use crate::error::Error;
 use crate::state::{State, write_private};
 use crate::supervisor::{self, HOST, child};
@@ -28,6 +29,7 @@ use crate::system;
 pub async fn run(config: &Config, global: &Global, command: &Host) -> Result<u8, Error> {
     match command {
         Host::Enroll { name, out, url } => enroll(config, global, name, out.as_deref(), url.as_deref()),
+        Host::Revoke { name, creds } => revoke(config, global, name, creds.as_deref()).await,
         Host::Run { url, creds, tls_ca } => {
             let address = Address { url: url.clone(), tls_ca: tls_ca.clone() };
             serve(config, global, address, creds).await
@@ -45,6 +47,10 @@ fn enroll(
     let state = State::open(&config.state_dir)?;
     let credential = state.realm()?.signer()?.issue(&Role::Host(name.clone()), None)?;
     let file = out.map_or_else(|| PathBuf::from(format!("{name}.creds")), Path::to_owned);
+    // Noted first: a credential that is nowhere noted could not be taken back.
+    let mut enrolled = Enrolled::load(&state)?;
+    enrolled.enrol(name.clone(), claim(&credential.jwt, "sub").unwrap_or_default());
+    enrolled.save(&state)?;
     write_private(&file, credential.to_creds().expose().as_bytes())?;
     let usual = match (&config.bus.url, config.bus.listen) {
         (Some(url), _) => url.clone(),
@@ -69,6 +75,66 @@ fn enroll(
              [bus] listen = \"0.0.0.0:4222\" with tls_cert and tls_key");
     }
     Ok(0)
+}
+
+/// Takes the credentials of a host back: written down, so that every broker that is started from here on refuses them,
+/// and told to the one that runs.
+async fn revoke(config: &Config, global: &Global, name: &HostId, creds: Option<&Path>) -> Result<u8, Error> {
+    let state = State::open(&config.state_dir)?;
+    let mut enrolled = Enrolled::load(&state)?;
+    let given = match creds {
+        Some(file) => claim(&system::credentials(file)?.jwt, "sub"),
+        None => None,
+    };
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    // What was signed in this very second is meant, too.
+    let count = enrolled.revoke(name, given, now.saturating_add(1));
+    if count == 0 {
+        let known: Vec<&str> = enrolled.hosts().map(HostId::as_str).collect();
+        let hint = match known.is_empty() {
+            true => "no host is let in; for one that was enrolled elsewhere, name its file with --creds"
+                .to_owned(),
+            false => format!("let in are {}; for another, name its file with --creds", known.join(", ")),
+        };
+        return Err(Error::failed(format!("no credential of a host {name} is in force")).hint(hint));
+    }
+    enrolled.save(&state)?;
+    let told = match running(config, &state)? {
+        None => false,
+        Some(address) => {
+            let realm = state.realm()?;
+            let claims = realm.claims(&enrolled.revoked())?;
+            bus::system_account::push(&address, &realm.system_credential()?, &claims).await.map_err(|error| {
+                Error::failed(format!("the broker at {} was not told, and goes on", address.url))
+                    .because(error)
+                    .hint("it is written down and holds from the broker's next start; ask again to tell it now")
+            })?;
+            true
+        }
+    };
+    if global.json {
+        print_json(&serde_json::json!({ "revoked": name, "credentials": count, "in_force": told }))?;
+        return Ok(0);
+    }
+    let when = if told { "the broker lets it in no more" } else { "it holds from the broker's next start" };
+    print(&format!(
+        "revoked {count} credential{} of the host {name}; {when}\n",
+        if count == 1 { "" } else { "s" }
+    ));
+    Ok(0)
+}
+
+/// Where the broker is that must be told: that of the settings, or the one that runs on this state folder.
+fn running(config: &Config, state: &State) -> Result<Option<Address>, Error> {
+    if let Some(url) = &config.bus.url {
+        return Ok(Some(Address { url: url.clone(), tls_ca: config.bus.tls_ca.clone() }));
+    }
+    let running = match state.try_lock()? {
+        Ok(_) => None,
+        Err(_) => state.running(),
+    };
+    Ok(running.map(|running| Address { url: running.url, tls_ca: running.tls_ca }))
 }
 
 async fn serve(config: &Config, global: &Global, address: Address, creds: &Path) -> Result<u8, Error> {
@@ -107,9 +173,14 @@ async fn serve(config: &Config, global: &Global, address: Address, creds: &Path)
 
 /// The host that a statement names. The broker checks the statement; this only reads it.
 fn host_of(jwt: &str) -> Option<HostId> {
+    HostId::parse(claim(jwt, "name")?.strip_prefix("host ")?).ok()
+}
+
+/// A text that a statement holds.
+fn claim(jwt: &str, name: &str) -> Option<String> {
     let body = base64(jwt.split('.').nth(1)?)?;
     let claims: serde_json::Value = serde_json::from_slice(&body).ok()?;
-    HostId::parse(claims.get("name")?.as_str()?.strip_prefix("host ")?).ok()
+    claims.get(name)?.as_str().map(str::to_owned)
 }
 
 /// Base64 as in JWTs: the URL alphabet, no padding.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::child::{Running, Spec};
 use super::log::Log;
 use crate::config::BusConfig;
+use crate::enrolled::Enrolled;
 use crate::error::Error;
 use crate::state::{State, write_private};
 
@@ -34,6 +35,7 @@ pub struct Broker {
     tls_ca: Option<PathBuf>,
     dirs: ServerDirs,
     file: PathBuf,
+    state: State,
 }
 
 impl Broker {
@@ -49,7 +51,7 @@ impl Broker {
         }
         let listen = config.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let tls_ca = config.tls_ca.clone().or_else(|| config.tls.as_ref().map(|(cert, _)| cert.clone()));
-        Ok(Self { program, listen, tls: config.tls.clone(), tls_ca, dirs, file: root.join("nats.conf") })
+        Ok(Self { program, listen, tls: config.tls.clone(), tls_ca, dirs, file: root.join("nats.conf"), state: state.clone() })
     }
 
     /// Starts it; from the second time on, at the port of the first.
@@ -71,7 +73,9 @@ impl Broker {
             ports_dir: &self.dirs.ports,
             log_file: None,
         };
-        let mut text = config.render(&realm.claims(&[])?);
+        // Read anew each time: what was revoked meanwhile stays so when the broker is started again.
+        let revoked = Enrolled::load(&self.state)?.revoked();
+        let mut text = config.render(&realm.claims(&revoked)?);
         if let Some((cert, key)) = &self.tls {
             text.push_str(&tls(cert, key));
         }
