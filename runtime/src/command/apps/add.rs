@@ -265,10 +265,11 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
             text.push_str(&format!("  it also has {count} {what}, which are not offered\n"));
         }
     }
-    text.push_str(
-        "  a write asks you first, what is irreversible always does; the web is closed to it but for ",
-    );
-    text.push_str(&reach.as_deref().map_or_else(|| "nothing".to_owned(), |line| clean::line(line, 200)));
+    text.push_str("  a write asks you first, what is irreversible always does; ");
+    text.push_str(&match reach {
+        None => "the web is closed to it".to_owned(),
+        Some(line) => format!("of the web it has {}", clean::line(line, 200)),
+    });
     text
 }
 
