@@ -17,9 +17,11 @@ use std::time::Duration;
 use bus::id::AppId;
 use bus::message::profile::{Function, Method, Profile};
 use bus::message::task::{Failure, FailureCode};
+use futures_util::TryFutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rmcp::model::{
-    CallToolRequestParams, ErrorData, GetPromptRequestParams, JsonObject, ReadResourceRequestParams,
+    CallToolRequestParams, ErrorData, GetPromptRequestParams, JsonObject, PaginatedRequestParams,
+    ReadResourceRequestParams,
 };
 use rmcp::service::{Peer, ServiceError};
 use rmcp::transport::Transport;
@@ -43,6 +45,10 @@ const GREETING: Duration = Duration::from_secs(60);
 
 /// How long what a server on the web offers is taken for known: it is not heard when it changes.
 const NEWS: Duration = Duration::from_secs(60);
+
+/// Pages of resources or prompts that are read, and entries that are handed on.
+const MAX_PAGES: usize = 16;
+const MAX_ENTRIES: usize = 1000;
 
 /// Wishes of a server that are worked on at once in one task.
 const MAX_WISHES: usize = 4;
@@ -72,7 +78,13 @@ pub(super) async fn over_pipes(frames: Frames, profile: Profile, says: Says, und
 }
 
 /// A server on the web: from its greeting to the end of the conversation.
-pub(super) async fn over_the_web(web: Web, url: String, profile: Profile, says: Says, undertaker: Undertaker) {
+pub(super) async fn over_the_web(
+    web: Web,
+    url: String,
+    profile: Profile,
+    says: Says,
+    undertaker: Undertaker,
+) {
     let limit = Duration::from_secs(profile.limits.task_s);
     let how = converse(remote::transport(web, &url, limit), At::Web, profile, says, &undertaker).await;
     undertaker.ended(FailureCode::App, &how, false, None);
@@ -174,7 +186,11 @@ impl Server {
         let name = function.name.as_str();
         let args = object(args).map_err(NotCalled::Failure)?;
         let field = |name: &str| {
-            args.as_ref().and_then(|args| args.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+            args.as_ref()
+                .and_then(|args| args.get(name))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
         };
         let peer = &self.peer;
         let not_called = |error| self.not_called(name, error);
@@ -189,8 +205,14 @@ impl Server {
                 }
             }
             Method::ListResources => {
-                let (resources, templates) =
-                    tokio::join!(peer.list_all_resources(), peer.list_all_resource_templates());
+                let resources = pages(|params| {
+                    peer.list_resources(params).map_ok(|page| (page.resources, page.next_cursor))
+                });
+                let templates = pages(|params| {
+                    peer.list_resource_templates(params)
+                        .map_ok(|page| (page.resource_templates, page.next_cursor))
+                });
+                let (resources, templates) = tokio::join!(resources, templates);
                 // Few servers have templates, and many of them do not know the question.
                 let templates = templates.unwrap_or_default();
                 Ok(json!({
@@ -203,8 +225,9 @@ impl Server {
                 peer.read_resource(request).await.map(|read| plain(&read)).map_err(not_called)
             }
             Method::ListPrompts => {
-                let prompts = peer.list_all_prompts().await.map_err(not_called)?;
-                Ok(json!({"prompts": plain(&prompts)}))
+                let prompts =
+                    pages(|params| peer.list_prompts(params).map_ok(|page| (page.prompts, page.next_cursor)));
+                Ok(json!({"prompts": plain(&prompts.await.map_err(not_called)?)}))
             }
             Method::GetPrompt => {
                 let mut request = GetPromptRequestParams::new(field("name"));
@@ -237,6 +260,27 @@ impl Server {
         };
         NotCalled::Failure(Failure::new(FailureCode::App, words))
     }
+}
+
+/// A list that a server gives in pages, up to a bound: some never end.
+async fn pages<T, F>(
+    mut page: impl FnMut(Option<PaginatedRequestParams>) -> F,
+) -> Result<Vec<T>, ServiceError>
+where
+    F: Future<Output = Result<(Vec<T>, Option<String>), ServiceError>>,
+{
+    let (mut all, mut cursor) = (Vec::new(), None);
+    for _ in 0..MAX_PAGES {
+        let params = cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
+        let (entries, next) = page(params).await?;
+        all.extend(entries);
+        cursor = next;
+        if cursor.is_none() || MAX_ENTRIES <= all.len() {
+            break;
+        }
+    }
+    all.truncate(MAX_ENTRIES);
+    Ok(all)
 }
 
 fn plain(said: &impl Serialize) -> Value {
