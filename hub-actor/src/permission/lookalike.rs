@@ -2,7 +2,6 @@
 //!
 //! Answers: does this text hold characters that a person would not see for what they are, and which?
 //! Never: changes a text; two texts that look alike stay two.
-//! Carries: I-08.
 
 /// Remarks for one text, at most.
 const REMARKS: usize = 4;
