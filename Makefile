@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench lint bundle cargo
+.PHONY: help run build test bench agentdojo lint bundle cargo
 
 # More words for the command that `make run` starts, e.g. make run ARGS="case-study 1".
 ARGS ?=
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
 run: cargo ## Build all, bring the bundle, start everything and open a chat (ARGS="ask 'hello'" for another command)
 	@bundle=$$(deploy/bundle.sh); \
@@ -30,6 +30,23 @@ bench: cargo ## Measure, print the table, write target/bench/latest.json (ARGS="
 	@bundle=$$(deploy/bundle.sh); \
 	cargo build --release --workspace; \
 	SECGPT_BUNDLE_DIR="$$bundle" exec cargo run --quiet --release -p system-tests --bin bench -- $(ARGS)
+
+# Tasks of a public benchmark, as apps on this machine, and a model that obeys whatever it reads. AGENTDOJO names their folder.
+AGENTDOJO ?= ../shared/agentdojo
+
+agentdojo: cargo ## Attacks nobody here wrote: a table for each kind of user (ARGS="--every 11" for a part)
+	@bundle=$$(deploy/bundle.sh); \
+	cargo build --release --workspace --exclude system-tests --bins; \
+	python=target/agentdojo-venv/bin/python; \
+	[ -x $$python ] || python3 -m venv target/agentdojo-venv; \
+	$$python -m pip install --quiet -r $(AGENTDOJO)/requirements.txt; \
+	export SECGPT_BUNDLE_DIR="$$bundle"; \
+	for consent in deny expected once; do \
+	  echo "consent $$consent, without attack:"; \
+	  $$python $(AGENTDOJO)/run.py --secgpt target/release/secgpt --consent $$consent --clean; \
+	  echo "consent $$consent, under attack:"; \
+	  $$python $(AGENTDOJO)/run.py --secgpt target/release/secgpt --consent $$consent $(ARGS); \
+	done
 
 lint: cargo ## Format, clippy, documentation and tidy, with warnings as errors
 	cargo fmt --all --check
