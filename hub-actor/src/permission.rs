@@ -16,3 +16,6 @@ pub mod policy;
 pub mod prompts;
 pub mod question;
 pub mod stats;
+
+#[cfg(test)]
+mod sequences;
