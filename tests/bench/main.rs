@@ -3,7 +3,7 @@
 //! Answers: what does isolation cost, against the bare bus and against the baseline without it?
 //! Never: asserts a figure; these machines are noisy, so ratios within a run are what counts.
 //!
-//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `mcp`, `queries`; `many` starts
+//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `mcp`, `egress`, `queries`; `many` starts
 //! ten thousand spokes instead of one thousand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -13,6 +13,7 @@ mod sample;
 mod yardstick;
 
 mod decided;
+mod egress;
 mod mcp;
 mod spokes;
 
@@ -50,6 +51,10 @@ fn main() {
     if part("mcp") {
         eprintln!("calls of an MCP app …");
         result["mcp_call"] = runtime.block_on(mcp::measure());
+    }
+    if part("egress") {
+        eprintln!("requests to the web, with the egress gateway and without …");
+        result["egress"] = runtime.block_on(egress::measure());
     }
     if part("queries") {
         eprintln!("queries, isolated and without isolation …");

@@ -48,6 +48,16 @@ pub fn print(result: &Value) {
         number("/idle/resident_mib").map(|n| format!("{n:.0} MiB")),
         "< 150 MiB",
     );
+    row(
+        "request to an HTTPS server on loopback, through the gateway: median / beyond the same without it",
+        two(number("/egress/us_p50"), number("/egress/beyond_us_p50"), "µs"),
+        "≤ 2000 µs beyond",
+    );
+    row(
+        "… a large body, MiB a second: through the gateway / without it",
+        two(number("/egress/mib_per_s"), number("/egress/direct_mib_per_s"), "MiB/s"),
+        "≥ 0.6 of it",
+    );
     let Some(queries) = result.get("queries").and_then(Value::as_array) else { return };
     println!(
         "\n| query | model at | isolated | without isolation | ratio | model calls | without |\n|---|---|---|---|---|---|---|"
