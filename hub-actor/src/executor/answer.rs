@@ -58,9 +58,11 @@ pub fn without_model(results: &[StepResult], why: &str) -> String {
 #[must_use]
 pub fn unanswered(ledger: &Ledger) -> (Ending, String) {
     // A reason that holds for several is said once, behind all their names.
-    let mut reasons: Vec<(Vec<&str>, &str)> = Vec::new();
+    let mut reasons: Vec<(Vec<&str>, String)> = Vec::new();
     for result in &ledger.results {
-        let Some(error) = result.error.as_deref() else { continue };
+        let Some(error) = &result.error else { continue };
+        // Whose spoke it is stands in the name already.
+        let error = error.replacen(&format!("the spoke of {} ", result.app), "the spoke ", 1);
         match reasons.iter_mut().find(|(_, reason)| *reason == error) {
             Some((names, _)) if names.contains(&result.functionality.as_str()) => {}
             Some((names, _)) => names.push(&result.functionality),

@@ -86,6 +86,7 @@ fn a_disk_that_fills_up_costs_memory_and_no_answer_and_all_is_well_when_there_is
         head -c 9000000 /dev/zero > "$state/big" 2>/dev/null
         fares; fares
         n=0; until secgpt memory show 2>&1 | grep '^error' >&2 || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
+        fares
         rm "$state/big"
         n=0; until secgpt memory show >/dev/null 2>&1 || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
         fares
@@ -94,16 +95,75 @@ fn a_disk_that_fills_up_costs_memory_and_no_answer_and_all_is_well_when_there_is
     );
     let output = on_a_disk_of("4m", IN_A_NAMESPACE, &system, &lines);
     let outcomes = outcomes(&output);
-    assert_eq!(outcomes.len(), 4, "{output:?}");
+    assert_eq!(outcomes.len(), 5, "{output:?}");
     for outcome in &outcomes {
         assert_eq!(outcome["outcome"], "answered", "{outcome}");
         assert_eq!(outcome["results"][0]["value"]["fare"], 51.8);
     }
+    // Whoever asks on a full disk is told that it will not be remembered; before and after, nothing is said.
+    let hint = |index: usize| outcomes[index]["hint"].as_str().unwrap_or_default();
+    assert!(hint(3).contains("nothing of this query was remembered"), "{:#}", outcomes[3]);
+    assert_eq!((hint(0), hint(4)), ("", ""));
     let said = String::from_utf8_lossy(&output.stderr);
     let line = |begin: &str| said.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
     assert!(line("error").contains("conversation memory"), "{said}");
     let kept: Option<u32> = line("kept").trim_start_matches("kept ").parse().ok();
     assert!(kept.is_some_and(|kept| 2 <= kept), "{said}");
+}
+
+#[test]
+fn a_first_start_that_a_full_disk_cut_short_is_tried_again_with_room_and_works() {
+    let mut cut = 0;
+    // Each leaves off at another place: the keys, the broker's files, the store's.
+    for size in ["8k", "24k", "40k", "56k"] {
+        let system = System::at_rest(Options::default());
+        let ask = "secgpt ask --json --private 'What is the capital of France?' 2>/dev/null";
+        let lines = format!("{ask}\nmount -o remount,size=16m \"$state\"\n{ask}");
+        let output = on_a_disk_of(size, IN_A_NAMESPACE, &system, &lines);
+        let outcomes = outcomes(&output);
+        assert_eq!(outcomes.len(), 2, "{size}: {output:?}");
+        cut += u32::from(outcomes[0]["outcome"] != "answered");
+        assert_eq!(outcomes[1]["outcome"], "answered", "{size}: {:#}", outcomes[1]);
+    }
+    assert!(1 < cut, "the small disks were not small enough");
+}
+
+/// A permission "for always" that cannot be written down holds for this once, and whoever gave it is told.
+#[test]
+fn always_on_a_full_disk_holds_once_and_says_so() {
+    let system = System::at_rest(Options::default());
+    // The answer `a`, always, to the one prompt; then the same without anybody there.
+    let lines = r#"running --json up > "$state/up" 2>/dev/null & up=$!
+        until grep -q ready "$state/up"; do sleep 0.05; done
+        write='plan: {"answer":null,"steps":[{"id":"s1","kind":"call","functionality":"mail.create_draft","args":{"to":["dana\u0040x.example"],"subject":"Hi","body":"Hello"},"after":[]}]}'
+        head -c 9000000 /dev/zero > "$state/big" 2>/dev/null
+        printf '%s\na\n/exit\n' "$write" | secgpt --json chat --consent ask 2>/dev/null
+        rm "$state/big"
+        n=0; until secgpt memory show >/dev/null 2>&1 || [ $n = 50 ]; do n=$((n+1)); sleep 0.1; done
+        secgpt grants list --json
+        kill -TERM $up; wait $up
+        running --json up > "$state/again" 2>/dev/null & up=$!
+        until grep -q ready "$state/again"; do sleep 0.05; done
+        printf '%s\na\n/exit\n' "$write" | secgpt --json chat --consent ask 2>/dev/null
+        secgpt grants list --json
+        kill -TERM $up; wait $up"#;
+    let output = on_a_disk_of("4m", IN_A_NAMESPACE, &system, lines);
+    let said = outcomes(&output);
+    assert_eq!(said.len(), 4, "{output:?}");
+    let flow = |outcome: &Value| {
+        let flow = &outcome["flows"][0];
+        assert_eq!(
+            (&flow["to"], &flow["decision"], &flow["by"]),
+            (&"mail.create_draft".into(), &"allow".into(), &"user".into()),
+            "{outcome:#}"
+        );
+        flow["reason"].as_str().unwrap().to_owned()
+    };
+    assert!(flow(&said[0]).contains("could not be stored; it holds for this once"), "{:#}", said[0]);
+    assert_eq!(said[1], Value::Array(vec![]), "nothing is in force that is not stored");
+    // Control: with room, it is kept. The broker writes again when it is started again.
+    assert_eq!(flow(&said[2]), "You allowed it for always.", "{:#}", said[2]);
+    assert_eq!(said[3].as_array().map(Vec::len), Some(1), "{:#}", said[3]);
 }
 
 #[test]
@@ -120,6 +180,9 @@ fn without_user_namespaces_no_spoke_starts_and_the_setting_is_named() {
         ["user namespace", "user.max_user_namespaces is 0", "run: sysctl -w user.max_user_namespaces"]
     {
         assert!(said.contains(words), "{words}: {said}");
+    }
+    for app in ["metro_hail.estimate_fare", "quick_ride.estimate_fare", "user.max_user_namespaces is 0"] {
+        assert_eq!(said.matches(app).count(), 1, "once, and not for each app: {said}");
     }
     // Control: in the same place, with namespaces, both apps answer.
     let output = on_a_disk_of("8m", IN_A_NAMESPACE, &system, &asks);

@@ -301,7 +301,7 @@ fn offers_app_choice_in_a_chat_a_number_chooses() {
     assert!(said.stderr.contains("Several apps can do this: estimate_fare"), "{said:?}");
     assert!(said.stdout.contains("57") && !said.stdout.contains("51.8"), "{said:?}");
     assert!(said.stdout.contains("estimate_fare  by quick_ride"), "{said:?}");
-    assert!(said.stdout.contains("your default"), "{said:?}");
+    assert!(said.stdout.contains("as you chose in this conversation"), "{said:?}");
 }
 
 /// The processes of spokes of a running system.

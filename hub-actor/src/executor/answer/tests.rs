@@ -67,6 +67,24 @@ fn a_refusal_of_the_plan_is_told_apart_from_a_failure() {
 }
 
 #[test]
+fn a_reason_that_holds_for_several_apps_is_said_once() {
+    let failed = |app: &str, why: &str| StepResult {
+        app: app.into(),
+        functionality: format!("{app}.read"),
+        ..result("s1", Value::Null, Some(&format!("the spoke of {app} could not be started: {why}")))
+    };
+    let ledger = Ledger {
+        results: vec![failed("mail", "no room"), failed("drive", "no room"), failed("notes", "it is gone")],
+        ..Ledger::default()
+    };
+    assert_eq!(
+        unanswered(&ledger).1,
+        "mail.read, drive.read: the spoke could not be started: no room; \
+         notes.read: the spoke could not be started: it is gone"
+    );
+}
+
+#[test]
 fn an_outcome_always_fits_one_message() {
     let big = || json!("x".repeat(200 << 10));
     let mut outcome = Outcome {
