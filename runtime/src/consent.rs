@@ -4,7 +4,7 @@
 //! Never: allows what a prompt does not offer.
 
 use bus::id::AppId;
-use bus::message::user::{AppChoice, Choice, Prompt};
+use bus::message::user::{AppChoice, Choice, Prompt, Width};
 
 /// The kind of user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +54,46 @@ impl Consent {
             Consent::Expected | Consent::Once => Answer::Say(once),
         }
     }
+}
+
+/// What a person says to a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The choice.
+    pub choice: Choice,
+    /// Of several flows those that it is meant for, from 0; all, if absent.
+    pub only: Option<Vec<u32>>,
+    /// How far a yes for longer reaches.
+    pub width: Option<Width>,
+}
+
+impl From<Choice> for Reply {
+    fn from(choice: Choice) -> Self {
+        Self { choice, only: None, width: None }
+    }
+}
+
+/// A typed answer: a choice, and after it the numbers of the flows that it is meant for, or the number of a width with
+/// a colon: `once`, `o 1,3`, `always :2`. `None` if it is not clear what is meant.
+#[must_use]
+pub fn spoken(line: &str, prompt: &Prompt) -> Option<Reply> {
+    let mut words = line.split_whitespace();
+    let mut reply = Reply::from(typed(words.next()?, &prompt.offers)?);
+    for word in words {
+        if let Some(number) = word.strip_prefix(':') {
+            let place = number.parse::<usize>().ok()?.checked_sub(1)?;
+            reply.width = Some(prompt.widths.get(place)?.clone());
+            continue;
+        }
+        for number in word.split(',').filter(|number| !number.is_empty()) {
+            let place = number.parse::<u32>().ok()?.checked_sub(1)?;
+            if prompt.others.len() < usize::try_from(place).ok()? {
+                return None;
+            }
+            reply.only.get_or_insert_default().push(place);
+        }
+    }
+    Some(reply)
 }
 
 /// The choice of a typed letter or word, if it is offered.
@@ -139,6 +179,23 @@ mod tests {
         assert_eq!(Consent::Expected.answer(&prompt(Some("!"), &offers)), Answer::Say(Choice::Deny));
         assert_eq!(Consent::Once.answer(&prompt(Some("!"), &offers)), Answer::Say(Choice::Once));
         assert_eq!(Consent::Deny.answer(&prompt(None, &offers)), Answer::Say(Choice::Deny));
+    }
+
+    #[test]
+    fn an_answer_may_name_the_flows_that_it_is_meant_for() {
+        let mut asked = prompt(None, &[Choice::Once, Choice::Always, Choice::Deny]);
+        asked.others = vec![asked.flow.clone(), asked.flow.clone()];
+        asked.widths = vec![Width::Shown, Width::Domain("x.example".into())];
+        let only = |line: &str| spoken(line, &asked).map(|reply| reply.only);
+        assert_eq!(only("o"), Some(None));
+        assert_eq!(only("once 1,3"), Some(Some(vec![0, 2])));
+        assert_eq!(only("o 1 2"), Some(Some(vec![0, 1])));
+        let width = spoken("a :2", &asked).unwrap().width;
+        assert_eq!(width, Some(Width::Domain("x.example".into())));
+        // What is not clear is no answer.
+        for line in ["", "o 0", "o 4", "o one", "a :3", "a :0", "s", "1"] {
+            assert_eq!(spoken(line, &asked), None, "{line:?}");
+        }
     }
 
     #[test]

@@ -107,15 +107,15 @@ impl Conversation {
                 Heard::Prompt(prompt) => match self.consent.answer(&prompt) {
                     Answer::Say(choice) => {
                         view.answered(&prompt, choice);
-                        asked.answer(&prompt, choice).await?;
+                        asked.answer(&prompt, choice.into()).await?;
                     }
                     Answer::AskPerson => {
                         view.prompt(&prompt);
                         let answer = self.keys.choose(&prompt);
                         match person(answer, &mut asked, &mut waiting).await? {
-                            Some(choice) => {
-                                view.chosen(choice);
-                                asked.answer(&prompt, choice).await?;
+                            Some(reply) => {
+                                view.chosen(&reply, &prompt);
+                                asked.answer(&prompt, reply).await?;
                             }
                             None => view.note("answered elsewhere, or no longer needed"),
                         }

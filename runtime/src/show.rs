@@ -15,5 +15,5 @@ mod wrap;
 pub use choice::{choice, choose, chosen};
 pub use outcome::{failure, mend, outcome, value_line};
 pub use progress::{Progress, Quiet};
-pub use prompt::{offers, prompt};
+pub use prompt::{offers, one_of, prompt, widths};
 pub use wrap::{columns, wrap};

@@ -42,12 +42,17 @@ pub fn table(value: &Value) -> String {
             Some(other) => clean::line(&other.to_string(), 60),
         };
         format!(
-            "{}  {} {} → {}  {}  {}\n",
+            "{}  {} {} → {}  {}  {}{}  {}\n",
             field("id"),
             field("decision"),
             field("caller"),
             field("functionality"),
             field("scope"),
+            field("reach"),
+            match field("expires").as_str() {
+                "" => String::new(),
+                end => format!(", until {end}"),
+            },
             field("created")
         )
     };

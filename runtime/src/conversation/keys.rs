@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::message::user::{AppChoice, Choice, Prompt};
+use bus::message::user::{AppChoice, Choice, Prompt, Width};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal;
 use tokio::sync::mpsc;
 
-use crate::consent::{Pick, picked, typed};
+use crate::consent::{Pick, Reply, picked, spoken, typed};
 use crate::show;
 
 /// Where answers come from.
@@ -22,6 +22,12 @@ pub enum Keys {
     Terminal,
     /// Lines of standard input; an end of it is a refusal.
     Pipe(mpsc::Receiver<String>),
+}
+
+/// What a key means.
+enum Said {
+    All(Choice),
+    EachOfThem,
 }
 
 /// Often enough to notice that nobody waits for the key any more.
@@ -59,7 +65,7 @@ impl Keys {
     }
 
     /// What the person says to a prompt that is on the screen. No answer in time is a refusal.
-    pub async fn choose(&mut self, prompt: &Prompt) -> Choice {
+    pub async fn choose(&mut self, prompt: &Prompt) -> Reply {
         let limit = Duration::from_millis(prompt.limit_ms);
         let offers = prompt.offers.clone();
         match self {
@@ -67,20 +73,54 @@ impl Keys {
                 let answer = async {
                     loop {
                         let line = lines.recv().await?;
-                        if let Some(choice) = typed(&line, &offers) {
-                            return Some(choice);
+                        if let Some(reply) = spoken(&line, prompt) {
+                            return Some(reply);
                         }
                     }
                 };
-                tokio::time::timeout(limit, answer).await.ok().flatten().unwrap_or(Choice::Deny)
+                tokio::time::timeout(limit, answer).await.ok().flatten().unwrap_or(Choice::Deny.into())
             }
             Keys::Terminal => {
                 let question = show::offers(prompt);
-                key(question, limit, move |key| typed(&key.to_string(), &offers))
-                    .await
-                    .unwrap_or(Choice::Deny)
+                let several = !prompt.others.is_empty();
+                let meaning = move |key: char| match key {
+                    'e' if several => Some(Said::EachOfThem),
+                    key => typed(&key.to_string(), &offers).map(Said::All),
+                };
+                match key(question, limit, meaning).await {
+                    Some(Said::EachOfThem) => self.each(prompt).await,
+                    Some(Said::All(choice)) => Reply { width: self.width(prompt, choice).await, ..choice.into() },
+                    None => Choice::Deny.into(),
+                }
             }
         }
+    }
+
+    /// One flow after the other.
+    async fn each(&mut self, prompt: &Prompt) -> Reply {
+        let mut only = Vec::new();
+        let places = (0_u32..).zip(std::iter::once(&prompt.flow).chain(&prompt.others));
+        for (place, flow) in places {
+            if self.yes(&format!("  {}", show::one_of(place, flow))).await {
+                only.push(place);
+            }
+        }
+        if only.is_empty() { Choice::Deny.into() } else { Reply { only: Some(only), ..Choice::Once.into() } }
+    }
+
+    /// How far a yes for longer is to reach.
+    async fn width(&mut self, prompt: &Prompt, choice: Choice) -> Option<Width> {
+        let longer = matches!(choice, Choice::Session | Choice::Always);
+        if !longer || prompt.widths.len() < 2 {
+            return None;
+        }
+        let widths = prompt.widths.clone();
+        let limit = Duration::from_millis(prompt.limit_ms);
+        key(show::widths(&prompt.widths), limit, move |key| {
+            let place = key.to_digit(10).and_then(|number| usize::try_from(number).ok())?.checked_sub(1)?;
+            widths.get(place).cloned()
+        })
+        .await
     }
 
     /// Which app the person wants, of a choice that is on the screen; nothing, if nobody says so in time. Escape, and

@@ -9,7 +9,7 @@ use bus::message::user::{AppChoice, Choice, Happening, Prompt};
 use serde_json::Value;
 
 use crate::cli::Global;
-use crate::consent::Pick;
+use crate::consent::{Pick, Reply};
 use crate::show::paint::Paint;
 use crate::show::{self, Progress, Quiet, clean};
 
@@ -120,14 +120,18 @@ impl View {
     }
 
     /// Shows what the person chose.
-    pub fn chosen(&mut self, choice: Choice) {
-        let word = match choice {
+    pub fn chosen(&mut self, reply: &Reply, prompt: &Prompt) {
+        let word = match reply.choice {
             Choice::Once => "allowed once",
             Choice::Session => "allowed for this session",
             Choice::Always => "allowed from now on",
             Choice::Deny => "refused",
         };
-        eprint_all(&format!("  {}\n", self.paint.dim(word)));
+        let of = match &reply.only {
+            Some(only) => format!(", {} of {}", only.len(), prompt.others.len().saturating_add(1)),
+            None => String::new(),
+        };
+        eprint_all(&format!("  {}\n", self.paint.dim(&format!("{word}{of}"))));
         self.progress = Progress::new(if self.quiet { Quiet::Yes } else { Quiet::No });
     }
 

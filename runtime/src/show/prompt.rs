@@ -61,7 +61,7 @@ pub fn prompt(prompt: &Prompt, paint: Paint, width: usize) -> String {
         let words = format!("“{}” (the app's own words)", clean::line(words, 300));
         field(&mut text, "it says", wrap(&words, room, 0));
     }
-    field(&mut text, "asked", wrap(&clean::line(&flow.reason, 600), room, 0));
+    field(&mut text, "asked", wrap(&clean::line(&flow.reason, 3000), room, 0));
     if let Some(warning) = &prompt.warning {
         let lines = wrap(&clean::line(warning, 600), room, 0);
         field(&mut text, "WARNING", lines.iter().map(|line| paint.warning(line)));
@@ -237,7 +237,20 @@ mod tests {
             offers: vec![Choice::Once, Choice::Session, Choice::Deny],
             limit_ms: 120_000,
         };
-        let shown = format!("{}{}\n{}", prompt(&asked, Paint::none(), 80), offers(&asked), widths(&asked.widths));
-        assert_snapshot!(shown, @"");
+        let (offers, widths) = (offers(&asked), widths(&asked.widths));
+        let shown = format!("{}{}\n{widths}", prompt(&asked, Paint::none(), 80), offers.trim_end());
+        assert_snapshot!(shown, @r#"
+        Permission needed: your plan → mail.create_draft   changes something, data goes from app to app
+          with       │ to = ["ann@x.example"]
+                     │ subject = Task
+          in all     │ 3 times, like this:
+                     │ 1. {"to":["ann@x.example"],"subject":"Task"}
+                     │ 2. {"to":["bob@x.example"],"subject":"Task"}
+                     │ 3. {"to":["eve\u001b[2J@x.example"],"subject":"Task"}
+          data from  app:drive
+          asked      You did not name who receives.
+        [o]nce  this [s]ession  [d]eny  or [e]ach by itself (120 s)
+        [1] to those shown  [2] to any address at x.example  [3] to anybody
+        "#);
     }
 }
