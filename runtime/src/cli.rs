@@ -135,6 +135,9 @@ pub enum Command {
     Grants(Grants),
     /// Say how often you were asked, and about what
     Stats(Stats),
+    /// Try rules, say why a flow was decided so, suggest rules that spare questions
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Show or forget what is remembered
     #[command(subcommand)]
     Memory(Memory),
@@ -363,6 +366,79 @@ pub enum Grants {
         #[arg(long, value_name = "U")]
         user: Option<UserId>,
     },
+}
+
+/// `policy`
+#[derive(Clone, Debug, Subcommand)]
+#[command(after_help = "\
+Rules say what runs, what is asked about and what is forbidden. A file of yours comes beside the preset:
+  [permission]
+  preset = \"balanced\"
+  policies = [\"own.cedar\"]
+
+A first one, so that nothing of mail ever leaves:
+  @id(\"no-mail-out\")
+  @reason(\"Mail does not leave.\")
+  forbid (principal, action, resource == Functionality::\"mail.send\");
+
+data/policies/README.md says what a rule may speak of; its folder `examples` has more.")]
+pub enum PolicyCommand {
+    /// Are these files with rules? Tells file and line of what is wrong
+    #[command(after_help = "Example:\n  secgpt policy check own.cedar")]
+    Check {
+        /// Which [default: those of the configuration]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Do the rules decide as this file expects? Shows what differs
+    #[command(after_help = "\
+A file, TOML or JSON; what is left out of a flow is as in the first line of its comment:
+  preset = \"balanced\"
+  policies = [\"own.cedar\"]          # beside this file
+  [[flow]]                          # from plan, effect read, expected, accounted, attended, labels [\"user\"]
+  name = \"mail to a contact\"
+  to = \"mail.send\"
+  effect = \"irreversible\"
+  derived = [{ value = \"sue@x.example\", sources = [\"app:contacts\"] }]    # or: named = […], unnamed = […]
+  decision = \"ask\"                # allow | ask | deny
+  by = \"policy:irreversible\"      # optional
+
+Exit codes: 0 all as expected, 1 something differs, 2 the file cannot be used.")]
+    Test {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Why was a flow decided so, and what would change it?
+    #[command(after_help = "\
+Examples:
+  secgpt policy explain                    all flows of the last conversation
+  secgpt policy explain --flow 2           the second of them
+  secgpt policy explain --session S --json
+
+Only what was asked from this state folder is known; private queries are not kept.")]
+    Explain {
+        /// Of this conversation [default: the last one]
+        #[arg(long, value_name = "S")]
+        session: Option<SessionId>,
+        /// Only this one, counted from 1
+        #[arg(long, value_name = "N")]
+        flow: Option<usize>,
+    },
+    /// Which rules would have spared questions? The narrowest first
+    #[command(after_help = "\
+Only what the plan foresaw and you allowed every time is suggested. For one way alone, a grant is less: answer
+“session” or “always” when you are asked.")]
+    Suggest {
+        /// Write this one into a file
+        #[arg(long, value_name = "N")]
+        accept: Option<usize>,
+        /// Into this file [default: policies/own.cedar in the state folder]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "accept")]
+        out: Option<PathBuf>,
+    },
+    /// Print what a rule may speak of
+    Schema,
 }
 
 /// `memory`

@@ -15,6 +15,7 @@ mod grants;
 mod host;
 mod memory;
 mod model;
+mod policy;
 mod stats;
 mod tap;
 mod up;
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Apps(apps) => apps::run(&config()?, global, &apps).await,
         Command::Grants(grants) => grants::run(&config()?, global, &grants).await,
         Command::Stats(stats) => stats::run(&config()?, global, &stats).await,
+        Command::Policy(policy) => policy::run(config, global, &policy),
         Command::Memory(memory) => memory::run(&config()?, global, &memory).await,
         Command::Acl => acl::run(global),
         Command::Doctor => doctor::run(&config()?, global).await,
@@ -78,6 +80,13 @@ fn user(given: Option<&UserId>) -> Result<UserId, Error> {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Keeps a query for `policy explain`. That it could not be kept does not change what was answered.
+fn remember(config: &Config, past: crate::past::Past) {
+    if let Err(error) = crate::past::keep(&config.state_dir, past) {
+        tracing::warn!(error = error.line(), "the query is not kept for `policy explain`");
+    }
 }
 
 /// Writes to standard error, for the person beside the pipe.

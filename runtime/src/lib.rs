@@ -8,6 +8,7 @@ pub mod install;
 pub mod config;
 pub mod model;
 pub mod offered;
+pub mod past;
 pub mod provider;
 pub mod state;
 pub mod supervisor;

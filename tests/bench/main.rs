@@ -3,7 +3,7 @@
 //! Answers: what does isolation cost, against the bare bus and against the baseline without it?
 //! Never: asserts a figure; these machines are noisy, so ratios within a run are what counts.
 //!
-//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `spoke`, `mcp`, `egress`, `queries`; `many` starts
+//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `decide`, `spoke`, `mcp`, `egress`, `queries`; `many` starts
 //! ten thousand spokes instead of one thousand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -15,6 +15,7 @@ mod yardstick;
 mod decided;
 mod egress;
 mod mcp;
+mod policy;
 mod spokes;
 
 mod queries;
@@ -43,6 +44,10 @@ fn main() {
         let (yardstick, decided) = runtime.block_on(decided::measure());
         result["yardstick"] = yardstick;
         result["decided_call"] = decided;
+    }
+    if part("decide") {
+        eprintln!("deciding, with a preset and with a thousand rules …");
+        result["decide"] = policy::measure();
     }
     if part("spoke") {
         eprintln!("spokes …");

@@ -28,6 +28,25 @@ pub fn print(result: &Value) {
     );
     row("… 256 at once", number("/decided_call/per_s").map(|n| format!("{n:.0}/s")), "≥ 15,000/s");
     row(
+        "to decide by the preset alone: median / 99 %",
+        two(number("/decide/preset_us_p50"), number("/decide/preset_us_p99"), "µs"),
+        "",
+    );
+    row(
+        "… with 1,000 rules and 10,000 grants",
+        two(
+            number("/decide/rules_1000_grants_10000_us_p50"),
+            number("/decide/rules_1000_grants_10000_us_p99"),
+            "µs",
+        ),
+        "≤ 100 µs at the median",
+    );
+    row(
+        "… with 1,000 rules that name nothing in their scopes, the worst there is",
+        two(number("/decide/open_rules_1000_us_p50"), number("/decide/open_rules_1000_us_p99"), "µs"),
+        "",
+    );
+    row(
         "spoke: asked for → confined, on the bus, vouched for: median / 99 %",
         two(number("/spoke/ready_ms_p50"), number("/spoke/ready_ms_p99"), "ms"),
         "≤ 5 / 12 ms",

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::consent::Consent;
 use crate::conversation::{Conversation, Ended, Keys, View};
 use crate::error::Error;
+use crate::past::Past;
 use crate::show::paint::Paint;
 use crate::system::System;
 use crate::{baseline, show};
@@ -72,6 +73,11 @@ async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Err
     let result = match result {
         Ok(Ended::Outcome(mut outcome, streamed)) => {
             outcome.model = outcome.model.or_else(|| system.note.clone());
+            if !ask.who.private {
+                let (user, query, attended) = (user.clone(), ask.query.clone(), consent.attends());
+                let outcome = (*outcome).clone();
+                super::remember(config, Past { user, query, attended, outcome });
+            }
             tell(global, &outcome, &streamed)
         }
         Ok(Ended::Interrupted) => Err(Error::failed("cancelled")),

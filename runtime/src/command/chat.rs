@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 
-use bus::id::{AppId, FunctionName, SessionId};
+use bus::id::{AppId, FunctionName, SessionId, UserId};
 use bus::message::user::{Admin, Ending, Verdict};
 
 use super::{exit_of, interrupted, print, say, starting, user};
@@ -15,6 +15,7 @@ use crate::consent::Consent;
 use crate::conversation::{Conversation, Ended, Keys, View};
 use crate::editor::{Editor, Line};
 use crate::error::Error;
+use crate::past::Past;
 use crate::show;
 use crate::show::paint::Paint;
 use crate::state::State;
@@ -59,6 +60,7 @@ pub async fn run(config: &Config, global: &Global, chat: &Chat) -> Result<u8, Er
                 ),
                 last_query: None,
                 config,
+                user: user.clone(),
                 global,
                 note,
                 code: 0,
@@ -81,6 +83,7 @@ struct Talk<'a> {
     conversation: Conversation,
     last_query: Option<String>,
     config: &'a Config,
+    user: UserId,
     global: &'a Global,
     note: Option<String>,
     code: u8,
@@ -218,6 +221,11 @@ impl Talk<'_> {
             self.last_query = Some(text.clone());
             let Ended::Outcome(mut outcome, streamed) = ended else { return Ok(Next::Leave) };
             self.code = exit_of(outcome.outcome);
+            if !self.conversation.private {
+                let (user, attended) = (self.user.clone(), self.conversation.consent.attends());
+                let (query, outcome) = (text.clone(), (*outcome).clone());
+                super::remember(self.config, Past { user, query, attended, outcome });
+            }
             outcome.model = outcome.model.take().or_else(|| self.note.clone());
             match self.global.json {
                 true => super::print_json(&outcome)?,
