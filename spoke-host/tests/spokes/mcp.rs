@@ -360,3 +360,23 @@ async fn resources_and_prompts_are_functionalities_where_the_manifest_names_them
         assert_eq!(value, serde_json::from_str::<Value>(answer).unwrap(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_list_that_never_ends_is_read_to_a_bound() {
+    let mut hub = Hub::start().await;
+    let greeting = greets_then("");
+    let greeting: Vec<&str> = greeting.lines().take_while(|line| *line != "read -r list").collect();
+    let script = format!(
+        r#"{}
+while read -r line; do
+id=$(printf %s "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+say '{{"jsonrpc":"2.0","id":'$id',"result":{{"resources":[{{"uri":"demo://a","name":"a"}}],"nextCursor":"more"}}}}'
+done"#,
+        greeting.join("\n")
+    );
+    let (mut profile, pinned) = hub.stranger("endless", &script, &["look"]);
+    profile.functions[0].method = Method::ListResources;
+    let (spoke, _) = hub.spawn(profile, pinned).await;
+    let value = hub.call(&spoke, "look", json!({})).await.unwrap();
+    assert_eq!(value["resources"].as_array().unwrap().len(), 16, "{value}");
+}
