@@ -27,6 +27,10 @@ const MAX_OFFER: usize = 8 << 20;
 /// How long the whole may take: a jail, a slow interpreter, a minute for its answers.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How often the kernel is asked for its word, and how long between two times.
+const TRIES: u32 = 10;
+const BETWEEN: Duration = Duration::from_millis(200);
+
 /// Reads a [`Request`] from standard input and prints what came of it as one line. `parent` is the process to end with.
 pub fn run(parent: u32) -> ExitCode {
     let said = match live(parent) {
@@ -89,10 +93,45 @@ async fn describe(request: &Request, own: &Namespaces) -> Result<Described, Spaw
     }
     match next(&mut said, stderr).await? {
         (Described::Ready, stderr) => {
-            vouch::for_spoke(pid, true, own, begun)?;
-            Ok(next(&mut said, stderr).await?.0)
+            let early = vouched(pid, own, begun, &mut said).await?;
+            match early {
+                Some(said) => Ok(said),
+                None => Ok(next(&mut said, stderr).await?.0),
+            }
         }
         (other, _) => Ok(other),
+    }
+}
+
+/// Waits for the kernel's word on the spoke and its app, and says what the spoke said meanwhile. An app that ends at once
+/// cannot be read any more, and its spoke knows why; one that is being read while it changes is read again.
+async fn vouched(
+    pid: u32,
+    own: &Namespaces,
+    begun: Instant,
+    said: &mut Lines<ChildStdout>,
+) -> Result<Option<Described>, SpawnFailure> {
+    let mut early: Option<Described> = None;
+    let mut tries = TRIES;
+    loop {
+        let unvouched = match vouch::for_spoke(pid, true, own, begun) {
+            Ok(_) => return Ok(early),
+            Err(unvouched) => unvouched,
+        };
+        match &early {
+            Some(_) => tokio::time::sleep(BETWEEN).await,
+            None => {
+                let line = tokio::time::timeout(BETWEEN, said.next()).await.ok().flatten();
+                early = line.and_then(|line| serde_json::from_slice(&line).ok());
+            }
+        }
+        if matches!(early, Some(Described::Failed { .. })) {
+            return Ok(early);
+        }
+        tries = tries.saturating_sub(1);
+        if tries == 0 {
+            return Err(unvouched);
+        }
     }
 }
 
