@@ -4,7 +4,7 @@
 //! Never: says of a rule what the rules, asked again, do not say.
 
 use bus::id::SessionId;
-use bus::message::user::{Effect, Flow, Named};
+use bus::message::user::{Category, Effect, Flow, Named};
 use policy::{Change, Facts, Policy, Ruling};
 use serde_json::{Value, json};
 
@@ -111,7 +111,9 @@ fn changes(policy: &Policy, query: &Past, facts: &Facts, flow: &Flow, ruling: &R
                 (false, _) => "somebody there to be asked: with --consent ask, or in a chat".to_owned(),
                 (true, _) => format!("your answer: the rule {} has it asked", said.rule),
             });
-            if flow.effect == Effect::Irreversible || *each_time {
+            if flow.category == Category::Data {
+                found.push("a grant for these items: answer “session” when you are asked".to_owned());
+            } else if flow.effect == Effect::Irreversible || *each_time {
                 found.push("no earlier answer: it is asked about each time".to_owned());
             } else {
                 found.push("a grant: answer “session” or “always” when you are asked".to_owned());
