@@ -20,7 +20,8 @@ const QUERIES: [(&str, &str); 4] = [
         "several",
         "Could you use both metro_hail and quick_ride to calculate the fares from 'Main Street' to 'Elm Avenue'?",
     ),
-    ("chain", "Summarise my newest email"),
+    // Two apps, the value of the first in the arguments of the second.
+    ("chain", "Read the file open-questions.md and send it to priya.raman@orchardworks.example"),
 ];
 
 const DELAYS_MS: [u64; 3] = [0, 200, 1000];
