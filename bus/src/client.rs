@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{ConnectOptions, Event};
 use futures_util::StreamExt;
@@ -98,6 +98,7 @@ impl Bus {
         when_lost: WhenLost,
     ) -> Result<Self, BusError> {
         let (tell, connected) = watch::channel(true);
+        let (begun, overrun) = (Instant::now(), AtomicU64::new(0));
         let mut options = signing(credential)?
             .name(name)
             .custom_inbox_prefix(inbox)
@@ -105,6 +106,10 @@ impl Bus {
             .subscription_capacity(SUBSCRIPTION_QUEUE)
             .ignore_discovered_servers()
             .event_callback(move |event| {
+                // One comes with each message that finds the queue full: a flood must not become one of lines.
+                let second = begun.elapsed().as_secs().saturating_add(1);
+                let again = matches!(event, Event::SlowConsumer(_))
+                    && overrun.swap(second, Ordering::Relaxed) == second;
                 match &event {
                     Event::Connected => _ = tell.send(true),
                     Event::Disconnected | Event::Closed => _ = tell.send(false),
@@ -113,6 +118,7 @@ impl Bus {
                 async move {
                     match event {
                         Event::Connected => tracing::debug!("connected to the bus"),
+                        _ if again => {}
                         other => tracing::warn!(event = %other, "bus"),
                     }
                 }

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 const LOG: &str = "info";
 
 /// What is never logged, whatever `RUST_LOG` says: these libraries log headers, and those hold credentials.
-const SILENT: [&str; 4] = ["hyper=off", "hyper_util=off", "reqwest=off", "h2=off"];
+const SILENT: [&str; 5] = ["hyper=off", "hyper_util=off", "reqwest=off", "h2=off", "async_nats=warn"];
 
 /// The only way out of the system for apps' requests.
 #[derive(Parser)]

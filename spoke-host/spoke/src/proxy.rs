@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use bus::bucket::Bucket;
 use bus::client::Bus;
 use bus::id::SpokeAddr;
-use bus::limits::SPOKE_RATE;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
@@ -40,7 +39,7 @@ const TO_ASK: Duration = Duration::from_secs(10);
 
 /// Words to the gateway a second, and at once: half of what it takes, so that no program that writes a byte at a time has
 /// its spoke ended for it.
-const PACE: (u32, u32) = (SPOKE_RATE.0 / 2, 1000);
+const PACE: (u32, u32) = (2_000, 1_000);
 
 /// What a connection is answered with.
 #[derive(Clone)]
