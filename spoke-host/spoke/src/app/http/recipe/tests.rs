@@ -41,11 +41,11 @@ fn a_mail_is_written_so_that_no_header_can_be_added() {
         let seen = seen(json!({"args": {"to": to, "subject": subject}}));
         seen.text(
             Form::Plain,
-            "To: {{ args.to|one_line }}\r\nSubject: {{ args.subject|mime_word }}\r\n",
+            "To: {{ args.to|one_line }}\r\nSubject: {{ args.subject|mime_word }}",
             None,
         )
     };
-    assert_eq!(mail("a@b.example", "Rent").unwrap(), "To: a@b.example\r\nSubject: Rent\r\n");
+    assert_eq!(mail("a@b.example", "Rent").unwrap(), "To: a@b.example\r\nSubject: Rent");
     assert!(mail("a@b.example\r\nBcc: x@evil.example", "Rent").unwrap_err().detail.contains("line break"));
     assert_eq!(mail("a@b.example", "Rent\r\nBcc: x@evil.example").unwrap().lines().count(), 2);
     let long = mail("a@b.example", &"Grüße ".repeat(30)).unwrap();
