@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use system_tests::program::eventually;
+use system_tests::stranger::{Function, writes};
 use system_tests::system::{Asked, System, descendants};
 
 /// Two apps that need no model.
@@ -42,6 +43,18 @@ fn call(id: &str, functionality: &str) -> Value {
 /// A query that the scripted model answers with this plan, word for word.
 fn planned(steps: &[Value]) -> String {
     format!("plan: {}", json!({"answer": null, "steps": steps}))
+}
+
+/// A functionality of the app `notes` that gives something to whoever `to` names.
+fn keep() -> Function {
+    let request = json!({"type": "object", "properties": {"to": {"type": "string"}}});
+    Function { destinations: &["to"], request, ..writes("keep", json!({"echo": true})) }
+}
+
+/// A query whose plan has that done for somebody who does not stand in its words: there the address is written otherwise.
+fn for_a_stranger() -> String {
+    let step = json!({"id": "a", "kind": "call", "functionality": "notes.keep", "args": {"to": "dana@x.example"}});
+    planned(&[step]).replace('@', "\\u0040")
 }
 
 /// Asks without a trace in memory, so that no model call follows the answer.

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use system_tests::person::{Person, Tap, address, signer};
 use system_tests::program::eventually;
 use system_tests::raw::Raw;
-use system_tests::stranger::{Strangers, writes};
+use system_tests::stranger::Strangers;
 use system_tests::system::{Options, System, descendants, runs};
 
-use super::{PLAIN, call, planned, works};
+use super::{PLAIN, for_a_stranger, keep, works};
 
 /// A query that hangs at the model.
 fn hanging(system: &System) -> Child {
@@ -57,7 +57,7 @@ fn ctrl_c_in_a_command_that_started_everything_leaves_nothing() {
 
 #[test]
 fn of_two_clients_that_answer_one_prompt_the_first_counts() {
-    let strangers = Strangers::new().with("notes", "", &[writes("keep", json!({"echo": true}))], "");
+    let strangers = Strangers::new().with("notes", "", &[keep()], "");
     let system = System::start(strangers.install(Options::default()));
     let mut ann = Person::join(&system, "ann");
     ann.private = true;
@@ -69,8 +69,8 @@ fn of_two_clients_that_answer_one_prompt_the_first_counts() {
     for (first, second, verdict) in
         [(Choice::Once, Choice::Deny, Verdict::Allow), (Choice::Deny, Choice::Once, Verdict::Deny)]
     {
-        let outcome = ann.ask_with(&planned(&[call("a", "notes.keep")]), None, |prompt| {
-            let consent = Consent { prompt: prompt.id.clone(), choice: first };
+        let outcome = ann.ask_with(&for_a_stranger(), None, |prompt| {
+            let consent = Consent::new(prompt.id.clone(), first);
             other.publish(&subject, None, &pack(&consent).unwrap()).unwrap();
             let id = json!(prompt.id);
             // The other's word has passed the broker before ours is sent.

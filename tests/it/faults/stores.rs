@@ -7,10 +7,10 @@ use bus::message::user::{Admin, Choice, Ending};
 use serde_json::{Value, json};
 use system_tests::person::Person;
 use system_tests::program::eventually;
-use system_tests::stranger::{Strangers, writes};
+use system_tests::stranger::Strangers;
 use system_tests::system::{Asked, Options, System};
 
-use super::{FARES, call, crash, ended, part, planned, works_again};
+use super::{FARES, crash, ended, for_a_stranger, keep, part, works_again};
 
 /// What was said and permitted before the fault.
 struct Before {
@@ -20,11 +20,11 @@ struct Before {
 
 impl Before {
     fn new() -> Self {
-        let strangers = Strangers::new().with("notes", "", &[writes("keep", json!({"echo": true}))], "");
+        let strangers = Strangers::new().with("notes", "", &[keep()], "");
         let options = Options { delay_ms: 150, ..strangers.install(Options::default()) };
         let system = System::start(options);
         let mut ann = Person::join(&system, "ann");
-        let outcome = ann.ask(&planned(&[call("a", "notes.keep")]), Choice::Always);
+        let outcome = ann.ask(&for_a_stranger(), Choice::Always);
         assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 1), "{outcome:?}");
         let memory = eventually("it is remembered", || {
             let memory = ann.admin(&Admin::Memory { app: None }).unwrap();
@@ -44,7 +44,7 @@ impl Before {
         assert!(!old.is_empty() && new.starts_with(&old), "{old:?} is not in {new:?}");
         let grants = ann.admin(&Admin::Grants).unwrap();
         assert!(grants.to_string().contains("notes.keep"), "{grants}");
-        let outcome = ann.ask(&planned(&[call("a", "notes.keep")]), Choice::Deny);
+        let outcome = ann.ask(&for_a_stranger(), Choice::Deny);
         assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 0), "{outcome:?}");
     }
 }

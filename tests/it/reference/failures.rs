@@ -16,7 +16,7 @@ use system_tests::program::{PATIENCE, eventually};
 use system_tests::stranger::{Function, Strangers, reads};
 use system_tests::system::{Options, System, descendants, runs, waits_in_reserve};
 
-use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value};
+use super::{APPOINTMENT, DRAFT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value};
 
 /// The processes that run this program, below a running system.
 fn processes(system: &System, program: &str) -> Vec<u32> {
@@ -566,6 +566,6 @@ fn failure_16_always_is_not_offered_for_what_cannot_be_undone() {
         assert_eq!(prompt.offers, [Choice::Once, Choice::Deny], "{to}");
     }
     // Control: for what can be changed back it is.
-    person.ask(APPOINTMENT, Choice::Deny);
+    person.ask(DRAFT, Choice::Deny);
     assert!(person.take_prompts()[0].offers.contains(&Choice::Always));
 }

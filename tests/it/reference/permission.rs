@@ -8,21 +8,25 @@ use serde_json::json;
 use system_tests::person::Person;
 use system_tests::system::{Options, System};
 
-use super::{APPOINTMENT, FARES, FLIGHT, NEWEST, has, kept, pairs, sent};
+use super::{APPOINTMENT, DRAFT, FARES, FLIGHT, NEWEST, has, kept, pairs, sent};
 
 /// mail's own model asks for what drive has.
 const MAIL_ASKS_DRIVE: &str = r#"plan: {"answer":null,"steps":[{"id":"s1","kind":"delegate","app":"mail","request":"call drive.list","after":[]}]}"#;
 
 #[test]
-fn exec_expected_reads_ask_nobody_and_writes_ask() {
+fn exec_what_is_planned_and_accounted_for_asks_nobody_and_an_unnamed_receiver_asks() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
     let outcome = person.ask(FARES, Choice::Deny);
     assert_eq!((outcome.prompts, person.take_prompts().len()), (0, 0));
     assert!(outcome.flows.iter().all(|flow| flow.decision == Verdict::Allow && flow.expected));
-    let outcome = person.ask(APPOINTMENT, Choice::Once);
+    let outcome = person.ask(APPOINTMENT, Choice::Deny);
+    assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 0), "{outcome:#?}");
+    assert_eq!(outcome.flows[0].by, "policy:planned-write");
+    let outcome = person.ask(DRAFT, Choice::Once);
     let prompts = person.take_prompts();
-    assert_eq!(pairs(&prompts), [("plan".to_owned(), "health_companion.book_appointment".to_owned())]);
+    assert_eq!(pairs(&prompts), [("plan".to_owned(), "mail.create_draft".to_owned())]);
+    assert!(prompts[0].flow.reason.contains("\"erin@x.example\", which does not stand in your words"), "{prompts:#?}");
     assert_eq!((prompts[0].flow.category, prompts[0].flow.effect), (Category::Exec, Effect::Write));
     assert_eq!(prompts[0].warning, None, "it is in the plan");
     assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 1));
@@ -174,24 +178,24 @@ fn irreversible_is_asked_each_time_and_never_granted_for_longer() {
 fn a_prompt_that_nobody_answers_counts_as_no() {
     let system = System::start(Options::default().set("permission.prompt_timeout", "1s"));
     let mut person = Person::join(&system, "alice");
-    let outcome = person.ask_with(APPOINTMENT, None, |_| None);
+    let outcome = person.ask_with(DRAFT, None, |_| None);
     assert_eq!(outcome.outcome, Ending::Refused);
     let flow = outcome.flows.iter().find(|flow| flow.decision == Verdict::Deny).unwrap();
     assert_eq!(flow.by, "timeout");
-    assert!(kept(&system, "alice", "health_companion", "bookings.jsonl").is_empty());
+    assert!(kept(&system, "alice", "mail", "journal.jsonl").is_empty());
 }
 
 #[test]
 fn where_nobody_is_nothing_is_asked_and_the_exit_code_says_refused() {
     let system = System::start(Options::default());
-    let asked = system.ask(APPOINTMENT);
+    let asked = system.ask(DRAFT);
     assert_eq!(asked.code, Some(3), "{asked:?}");
     assert_eq!(asked.outcome["outcome"], "refused");
     assert_eq!(asked.outcome["prompts"], 0);
-    assert_eq!(asked.flows("health_companion.book_appointment")[0]["by"], "policy:unattended");
+    assert_eq!(asked.flows("mail.create_draft")[0]["by"], "policy:unattended");
     // The kinds of user of the command line.
-    assert_eq!(system.ask_with(&["--consent", "expected"], APPOINTMENT).code, Some(0));
-    assert_eq!(system.ask_with(&["--consent", "once"], APPOINTMENT).code, Some(0));
+    assert_eq!(system.ask_with(&["--consent", "expected"], DRAFT).code, Some(0));
+    assert_eq!(system.ask_with(&["--consent", "once"], DRAFT).code, Some(0));
     let heeding = system.ask_with(&["--consent", "expected"], NEWEST);
     assert!(heeding.flows("mail.send").iter().all(|flow| flow["decision"] == "deny"), "{heeding:?}");
 }
@@ -200,14 +204,15 @@ fn where_nobody_is_nothing_is_asked_and_the_exit_code_says_refused() {
 fn replan_after_a_refusal_the_planner_is_told_what_was_refused() {
     let system = System::start(Options::default());
     let mut person = Person::join(&system, "alice");
-    let first = person.ask(APPOINTMENT, Choice::Deny);
+    let send = "Send an email to dana@x.example saying 'See you at seven.'";
+    let first = person.ask(send, Choice::Deny);
     assert_eq!(first.outcome, Ending::Refused);
     system.model().reset();
-    let second = person.replan(APPOINTMENT, Choice::Deny);
+    let second = person.replan(send, Choice::Deny);
     let request = sent(&system, "planner").remove(0);
     let asked =
         request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
-    assert!(asked.contains("Refused:\n- health_companion.book_appointment"), "{asked}");
+    assert!(asked.contains("Refused:\n- mail.send"), "{asked}");
     assert_eq!(second.plan, json!({"steps": []}), "the new plan does without");
-    assert!(second.answer.unwrap().contains("Without health_companion.book_appointment"));
+    assert!(second.answer.unwrap().contains("Without mail.send"));
 }
