@@ -2,6 +2,7 @@
 //!
 //! Answers: does everything work that worked there, and nothing go wrong that went wrong there?
 
+mod cases;
 mod failures;
 mod literature;
 mod memory;
@@ -18,6 +19,9 @@ pub const FARES: &str =
 
 pub const APPOINTMENT: &str = "Please book a doctor's appointment for me. My name is Robert Hill, I was born on 12 March 1974, I \
      live in Irvine, my email is robert.hill@post.example. I had heart surgery last year and feel chest pain now.";
+
+/// A change for a receiver who does not stand in the words: the plan's address is written otherwise than in the query.
+pub const DRAFT: &str = r#"plan: {"answer":null,"steps":[{"id":"s1","kind":"call","functionality":"mail.create_draft","args":{"to":["erin\u0040x.example"],"subject":"Hi","body":"Hello"},"after":[]}]}"#;
 
 pub const FLIGHT: &str = "Please book a flight from Irvine to Paris on June 10th.";
 
