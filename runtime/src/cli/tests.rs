@@ -32,6 +32,8 @@ Commands:
   tap          Watch every message on the bus, live
   apps         Show the installed apps
   grants       Show or take back permissions that were given for good
+  stats        Say how often you were asked, and about what
+  policy       Try rules, say why a flow was decided so, suggest rules that spare questions
   memory       Show or forget what is remembered
   acl          Print who may say and hear what on the bus
   doctor       Say what this machine can enforce, and what is missing
