@@ -93,7 +93,7 @@ async fn through_the_hub(nats: Arc<Nats>) -> (Sample, f64) {
                 let choice =
                     if prompt.offers.contains(&Choice::Session) { Choice::Session } else { Choice::Once };
                 let subject = Subject::UserOut { user: who.clone(), op: Op::CONSENT };
-                says.publish(&subject, &Consent { prompt: prompt.id, choice }, None).await.expect("the bus");
+                says.publish(&subject, &Consent::new(prompt.id, choice), None).await.expect("the bus");
             }
         }
     });
@@ -145,6 +145,7 @@ fn config(nats: &Nats, redis: &Redis) -> HubConfig {
         enabled: None,
         prompts: workspace().join("data/prompts"),
         preset: "balanced".into(),
+        presets: None,
         policies: Vec::new(),
         prompt_timeout_ms: 10_000,
         memory_url: Secret::new(redis.url()),

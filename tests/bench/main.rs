@@ -25,7 +25,8 @@ mod table;
 use serde_json::json;
 
 fn main() {
-    let (many, wanted): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|want| want == "many");
+    let (many, wanted): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|want| want == "many");
     let alive = if many.is_empty() { spokes::LIVE } else { spokes::MANY };
     let part = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name);
     let runtime = tokio::runtime::Builder::new_multi_thread()

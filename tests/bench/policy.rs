@@ -113,7 +113,7 @@ fn question(number: usize) -> Question {
         _ => Origin::Plan,
     };
     let labels = ["user".to_owned(), format!("app:app{}", (number / 3) % APPS), "web:x.example".to_owned()];
-    let whence = if number % 2 == 0 { Whence::User } else { Whence::Planner };
+    let whence = if number.is_multiple_of(2) { Whence::User } else { Whence::Planner };
     Question {
         user: UserId::parse("ann").expect("a name"),
         session: SessionId::parse("one").expect("a name"),

@@ -53,7 +53,8 @@ fn keep() -> Function {
 
 /// A query whose plan has that done for somebody who does not stand in its words: there the address is written otherwise.
 fn for_a_stranger() -> String {
-    let step = json!({"id": "a", "kind": "call", "functionality": "notes.keep", "args": {"to": "dana@x.example"}});
+    let step =
+        json!({"id": "a", "kind": "call", "functionality": "notes.keep", "args": {"to": "dana@x.example"}});
     planned(&[step]).replace('@', "\\u0040")
 }
 

@@ -109,7 +109,8 @@ mod tests {
     fn a_pin_changes_with_every_word_and_with_nothing_else() {
         let pin = tool().pin();
         let mut same = tool();
-        same.request = json!({"properties": {"b": {"type": "integer"}, "a": {"type": "string"}}, "type": "object"});
+        same.request =
+            json!({"properties": {"b": {"type": "integer"}, "a": {"type": "string"}}, "type": "object"});
         assert_eq!(same.pin(), pin);
         let changed: [fn(&mut Tool); 5] = [
             |tool| tool.title = Some("Finder".into()),

@@ -106,7 +106,10 @@ impl Gateway {
         if let Subject::SpokeOut { spoke, .. } = &incoming.subject
             && !self.keeps_pace(spoke).await
         {
-            return self.bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
+            return self
+                .bus
+                .drop_message(&incoming.subject.to_string(), "more messages than it may send")
+                .await;
         }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Llm, op: Op::CHAT } => {

@@ -22,7 +22,7 @@ use crate::folder::{hash_of, read_inside};
 use crate::function::FunctionSpec;
 use crate::lock;
 use crate::network::{CredentialUse, Network};
-use crate::raw::{RawKind, RawLimits, RawMcp, RawManifest};
+use crate::raw::{RawKind, RawLimits, RawManifest, RawMcp};
 
 /// Names that mean something else where an app's name could stand.
 pub const RESERVED: [&str; 6] = ["empty", "memory", "plan", "user", "any", "hub"];

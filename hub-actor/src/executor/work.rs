@@ -64,7 +64,8 @@ pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> (Res
         work: Work::Call { function: functionality.name.clone(), args },
         limit: task_limit(&manifest.limits),
         // An app that is instructions only does everything by a model, and an MCP server may ask for one.
-        spends: (matches!(manifest.kind, AppKind::Prompt) || manifest.wishes.sampling).then(|| spends(manifest)),
+        spends: (matches!(manifest.kind, AppKind::Prompt) || manifest.wishes.sampling)
+            .then(|| spends(manifest)),
     };
     let ended = parts.spokes.run(job).await;
     let checked = ended.result.and_then(|value| match spec.check_response(&value) {

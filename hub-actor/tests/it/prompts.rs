@@ -128,7 +128,8 @@ fn under_strict_every_first_use_asks_and_under_locked_it_is_denied() {
 #[test]
 fn a_change_as_planned_runs_unasked_where_the_user_named_who_receives() {
     run(async {
-        let plans = vec![calls(&[("mail.draft", "bob@x.example")]), calls(&[("mail.draft", "eve@x.example")])];
+        let plans =
+            vec![calls(&[("mail.draft", "bob@x.example")]), calls(&[("mail.draft", "eve@x.example")])];
         let mut town = Town::found(Plot::new(plans, plain())).await;
         let outcome = town.ann.ask("write to bob@x.example").await;
         assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 0));
@@ -145,7 +146,11 @@ fn a_change_as_planned_runs_unasked_where_the_user_named_who_receives() {
 #[test]
 fn a_loop_is_one_prompt_with_a_list_and_can_be_answered_item_by_item() {
     run(async {
-        let three = calls(&[("mail.draft", "a@x.example"), ("mail.draft", "b@x.example"), ("mail.draft", "c@x.example")]);
+        let three = calls(&[
+            ("mail.draft", "a@x.example"),
+            ("mail.draft", "b@x.example"),
+            ("mail.draft", "c@x.example"),
+        ]);
         let plot = Plot::new(vec![three], plain()).answering(|_| None);
         let mut town = Town::found(plot).await;
         let query = town.ann.query("write to all of them");
@@ -172,7 +177,10 @@ fn a_loop_is_one_prompt_with_a_list_and_can_be_answered_item_by_item() {
         let grants = town.ann.admin(Admin::Grants).await.unwrap();
         assert_eq!(grants[0]["reach"], json!("to anybody"));
         let stats = town.ann.admin(Admin::Stats).await.unwrap();
-        assert_eq!((&stats["queries"], &stats["prompts"], &stats["flows_asked"]), (&json!(1), &json!(1), &json!(3)));
+        assert_eq!(
+            (&stats["queries"], &stats["prompts"], &stats["flows_asked"]),
+            (&json!(1), &json!(1), &json!(3))
+        );
         assert_eq!((&stats["flows_allowed"]["user"], &stats["flows_denied"]["user"]), (&json!(2), &json!(1)));
     });
 }

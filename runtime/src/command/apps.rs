@@ -54,8 +54,8 @@ fn load(config: &Config) -> (Vec<Manifest>, Vec<ManifestError>) {
 
 /// The folder of an app, whether or not it loads.
 fn folder(config: &Config, app: &AppId) -> Option<PathBuf> {
-    let folders = config.apps.present().into_iter().map(|dir| dir.join(app.as_str()));
-    folders.filter(|dir| dir.join("app.toml").exists()).next()
+    let mut folders = config.apps.present().into_iter().map(|dir| dir.join(app.as_str()));
+    folders.find(|dir| dir.join("app.toml").exists())
 }
 
 /// There is none of that name.
@@ -67,13 +67,17 @@ fn unknown(config: &Config, app: &AppId) -> Error {
 async fn list(config: &Config, global: &Global) -> Result<u8, Error> {
     let (found, errors) = load(config);
     let waiting = offered::waiting(config, &found).await?;
-    let waits = |app: &AppId| waiting.iter().find(|(other, _)| other == app).map(|(_, waiting)| offered::way_out(app, *waiting));
+    let waits = |app: &AppId| {
+        waiting.iter().find(|(other, _)| other == app).map(|(_, waiting)| offered::way_out(app, *waiting))
+    };
     if global.json {
         let bad = errors.iter().map(|error| {
             json!({"app": name_of(error), "state": state(config, error), "problem": error.to_string(),
                    "hint": error.hint, "functionalities": []})
         });
-        let good = found.iter().map(|app| show::describe(app, if waits(&app.app).is_some() { "waiting" } else { "ok" }));
+        let good = found
+            .iter()
+            .map(|app| show::describe(app, if waits(&app.app).is_some() { "waiting" } else { "ok" }));
         let all: Vec<Value> = good.chain(bad).collect();
         print_json(&all)?;
         return Ok(0);

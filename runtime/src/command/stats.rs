@@ -16,8 +16,13 @@ use crate::error::Error;
 /// # Errors
 /// If the hub does not answer.
 pub async fn run(config: &Config, global: &Global, stats: &Stats) -> Result<u8, Error> {
-    let value = admin(config, global.quiet || global.json, &user(stats.user.as_ref())?, &Admin::Stats).await?;
-    if global.json { print_json(&value)? } else { print(&table(&value)) }
+    let value =
+        admin(config, global.quiet || global.json, &user(stats.user.as_ref())?, &Admin::Stats).await?;
+    if global.json {
+        print_json(&value)?
+    } else {
+        print(&table(&value))
+    }
     Ok(0)
 }
 
@@ -60,9 +65,14 @@ mod tests {
 
     #[test]
     fn the_counts_are_told_in_sentences() {
-        let told = table(&json!({"queries": 4, "prompts": 2, "prompts_per_query": 0.5, "queries_with_prompts": 1, "prompts_with_warning": 1,
-            "asked_by_rule": {"policy:destination": 2}}));
-        assert!(told.contains("4 queries, 1 of them with prompts\n2 prompts (0.50 a query): 1 with a warning"), "{told}");
+        let told = table(
+            &json!({"queries": 4, "prompts": 2, "prompts_per_query": 0.5, "queries_with_prompts": 1, "prompts_with_warning": 1,
+            "asked_by_rule": {"policy:destination": 2}}),
+        );
+        assert!(
+            told.contains("4 queries, 1 of them with prompts\n2 prompts (0.50 a query): 1 with a warning"),
+            "{told}"
+        );
         assert!(told.contains("asked by policy:destination: 2"), "{told}");
     }
 }

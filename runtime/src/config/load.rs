@@ -16,7 +16,8 @@ use figment::{Figment, Source};
 
 use super::raw::{RawConfig, RawSandbox, keys};
 use super::{
-    AppsConfig, BusConfig, Config, EgressSettings, MemoryConfig, ModelSettings, PRESETS, PermissionConfig, Provider,
+    AppsConfig, BusConfig, Config, EgressSettings, MemoryConfig, ModelSettings, PRESETS, PermissionConfig,
+    Provider,
 };
 use crate::environment;
 use crate::error::Error;

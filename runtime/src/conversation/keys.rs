@@ -89,7 +89,9 @@ impl Keys {
                 };
                 match key(question, limit, meaning).await {
                     Some(Said::EachOfThem) => self.each(prompt).await,
-                    Some(Said::All(choice)) => Reply { width: self.width(prompt, choice).await, ..choice.into() },
+                    Some(Said::All(choice)) => {
+                        Reply { width: self.width(prompt, choice).await, ..choice.into() }
+                    }
                     None => Choice::Deny.into(),
                 }
             }

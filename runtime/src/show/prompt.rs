@@ -49,7 +49,8 @@ pub fn prompt(prompt: &Prompt, paint: Paint, width: usize) -> String {
     if !others.is_empty() {
         let first = one_of(0, flow);
         let count = others.len().saturating_add(1);
-        let lines = std::iter::once(format!("{count} times, like this:")).chain(std::iter::once(first)).chain(others);
+        let lines =
+            std::iter::once(format!("{count} times, like this:")).chain(std::iter::once(first)).chain(others);
         let lines = lines.flat_map(|line| wrap(&line, room.saturating_sub(2), 4));
         field(&mut text, "in all", lines.map(|line| format!("│ {line}")));
     }

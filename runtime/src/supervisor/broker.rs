@@ -51,7 +51,15 @@ impl Broker {
         }
         let listen = config.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let tls_ca = config.tls_ca.clone().or_else(|| config.tls.as_ref().map(|(cert, _)| cert.clone()));
-        Ok(Self { program, listen, tls: config.tls.clone(), tls_ca, dirs, file: root.join("nats.conf"), state: state.clone() })
+        Ok(Self {
+            program,
+            listen,
+            tls: config.tls.clone(),
+            tls_ca,
+            dirs,
+            file: root.join("nats.conf"),
+            state: state.clone(),
+        })
     }
 
     /// Starts it; from the second time on, at the port of the first.

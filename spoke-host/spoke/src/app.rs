@@ -140,11 +140,7 @@ pub(crate) struct App {
 
 impl App {
     /// Waits until the program runs, then has it greeted on the side.
-    pub(crate) async fn begin(
-        child: Child,
-        profile: &Profile,
-        log: stderr::Log,
-    ) -> Result<Self, Failed> {
+    pub(crate) async fn begin(child: Child, profile: &Profile, log: stderr::Log) -> Result<Self, Failed> {
         let app = &profile.app;
         let mut control = BufReader::with_capacity(512, child.control);
         let event = tokio::time::timeout(START, event(&mut control))

@@ -41,7 +41,7 @@ pub enum Heard {
     Token(Token),
     Lines(SpokeAddr, Lines),
     Isc(SpokeAddr, Request),
-    Wish(SpokeAddr, Wish),
+    Wish(Wish),
 }
 
 /// Which spoke was asked for by which request.
@@ -395,13 +395,13 @@ async fn listen(
                     bus.respond(&message, &Response { result: others(&request) }).await;
                     Heard::Isc(spoke, request)
                 }
-                Subject::SpokeOut { spoke, op: Op::WISH, .. } => {
+                Subject::SpokeOut { op: Op::WISH, .. } => {
                     let wish: Wish = message.body().unwrap();
                     // A person who says yes to whoever says please.
                     let refused = Failure::new(FailureCode::Refused, "the user said no");
                     let result = if wish.words.contains("please") { Ok(Value::Null) } else { Err(refused) };
                     bus.respond(&message, &Response { result }).await;
-                    Heard::Wish(spoke, wish)
+                    Heard::Wish(wish)
                 }
                 _ => continue,
             };

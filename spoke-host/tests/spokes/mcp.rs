@@ -232,7 +232,7 @@ fn with_model() -> Settings {
 
 async fn wished(hub: &mut Hub, wanted: Wanted) -> String {
     hub.hear("wish", |heard| match heard {
-        Heard::Wish(_, wish) if wish.wanted == wanted => Some(wish.words.clone()),
+        Heard::Wish(wish) if wish.wanted == wanted => Some(wish.words.clone()),
         _ => None,
     })
     .await

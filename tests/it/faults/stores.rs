@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus::message::user::{Admin, Choice, Ending};
-use serde_json::{Value, json};
+use serde_json::Value;
 use system_tests::person::Person;
 use system_tests::program::eventually;
 use system_tests::stranger::Strangers;

@@ -16,7 +16,9 @@ use system_tests::program::{PATIENCE, eventually};
 use system_tests::stranger::{Function, Strangers, reads};
 use system_tests::system::{Options, System, descendants, runs, waits_in_reserve};
 
-use super::{APPOINTMENT, DRAFT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value};
+use super::{
+    APPOINTMENT, DRAFT, FARES, FLIGHT, NEWEST, call, delegate, error, has, kept, pairs, plan, sent, value,
+};
 
 /// The processes that run this program, below a running system.
 fn processes(system: &System, program: &str) -> Vec<u32> {

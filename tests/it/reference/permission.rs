@@ -26,7 +26,10 @@ fn exec_what_is_planned_and_accounted_for_asks_nobody_and_an_unnamed_receiver_as
     let outcome = person.ask(DRAFT, Choice::Once);
     let prompts = person.take_prompts();
     assert_eq!(pairs(&prompts), [("plan".to_owned(), "mail.create_draft".to_owned())]);
-    assert!(prompts[0].flow.reason.contains("\"erin@x.example\", which does not stand in your words"), "{prompts:#?}");
+    assert!(
+        prompts[0].flow.reason.contains("\"erin@x.example\", which does not stand in your words"),
+        "{prompts:#?}"
+    );
     assert_eq!((prompts[0].flow.category, prompts[0].flow.effect), (Category::Exec, Effect::Write));
     assert_eq!(prompts[0].warning, None, "it is in the plan");
     assert_eq!((outcome.outcome, outcome.prompts), (Ending::Answered, 1));

@@ -1,7 +1,5 @@
 //! What `rule.rs` promises, each promise a test.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
 use bus::id::AppId;
 use bus::message::user::Effect;
 use manifest::{FunctionSpec, Schema};

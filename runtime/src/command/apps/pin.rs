@@ -51,10 +51,10 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
             .and_then(|lock| lock.changes(&dir, &now))
             .map_err(of_manifest)?,
     };
-    if let (true, Some(lock)) = (changes.is_empty(), &old) {
-        if lock.hash == manifest.hash {
-            return told(global, &manifest, &changes, "nothing has changed");
-        }
+    if let (true, Some(lock)) = (changes.is_empty(), &old)
+        && lock.hash == manifest.hash
+    {
+        return told(global, &manifest, &changes, "nothing has changed");
     }
     if !global.json {
         print(&difference::text(&changes, Paint::stdout(global.color)));

@@ -98,6 +98,7 @@ fn typed(question: &str) -> Result<String, Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::check;
 

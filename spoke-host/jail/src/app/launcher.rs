@@ -80,7 +80,8 @@ pub(super) fn steps() -> Vec<(Layer, &'static str)> {
 
 /// Runs an app in its jail, in a process made for it with one thread, and ends when the app does.
 pub fn run(spec: AppSpec) -> ! {
-    let inherited = |number: Option<i32>| number.and_then(|number| sys::adopt(number).ok()).map(UnixStream::from);
+    let inherited =
+        |number: Option<i32>| number.and_then(|number| sys::adopt(number).ok()).map(UnixStream::from);
     let (control, door) = (inherited(spec.control_fd), inherited(spec.door_fd));
     let code = match launch(spec, control.as_ref(), door) {
         Ok(code) => code,

@@ -39,11 +39,7 @@ fn a_template_without_end_ends() {
 fn a_mail_is_written_so_that_no_header_can_be_added() {
     let mail = |to: &str, subject: &str| {
         let seen = seen(json!({"args": {"to": to, "subject": subject}}));
-        seen.text(
-            Form::Plain,
-            "To: {{ args.to|one_line }}\r\nSubject: {{ args.subject|mime_word }}",
-            None,
-        )
+        seen.text(Form::Plain, "To: {{ args.to|one_line }}\r\nSubject: {{ args.subject|mime_word }}", None)
     };
     assert_eq!(mail("a@b.example", "Rent").unwrap(), "To: a@b.example\r\nSubject: Rent");
     assert!(mail("a@b.example\r\nBcc: x@evil.example", "Rent").unwrap_err().detail.contains("line break"));
