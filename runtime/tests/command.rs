@@ -77,7 +77,7 @@ fn an_unknown_app_is_a_failure_that_names_the_others() {
     assert_snapshot!(complaint(&home, &secgpt(&home, &["apps", "show", "nope"])), @r"
     1
     error: there is no app nope
-    hint: installed are creative_muse, drive, health_companion, mail, metro_hail, quick_ride, symptom_solver, travel_mate
+    hint: installed are creative_muse, drive, gmail, google_drive, health_companion, mail, metro_hail, quick_ride, requests, symptom_solver, travel_mate
     ");
 }
 

@@ -25,7 +25,12 @@ fn apps() -> PathBuf {
 fn manifests() -> Vec<toml::Table> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(apps()).unwrap() {
-        let manifest = std::fs::read_to_string(folder.unwrap().path().join("app.toml")).unwrap();
+        let folder = folder.unwrap().path();
+        // A document may stand beside the folders.
+        if !folder.is_dir() {
+            continue;
+        }
+        let manifest = std::fs::read_to_string(folder.join("app.toml")).unwrap();
         let manifest: toml::Table = manifest.parse().unwrap();
         if manifest.get("command").is_some_and(|command| command[0].as_str() == Some("example-app")) {
             found.push(manifest);

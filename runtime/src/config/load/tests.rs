@@ -36,7 +36,7 @@ fn an_unknown_key_is_named_with_its_file_and_what_is_allowed() {
 fn an_unknown_section_is_named() {
     assert_snapshot!(complaint("[modell]\nmodel = \"x\"\n"), @r"
 DIR/secgpt.toml: there is no setting `modell`
-hint: did you mean `model`?; allowed here: bus, model, memory, apps, permission, sandbox, state, data
+hint: did you mean `model`?; allowed here: bus, model, memory, apps, egress, permission, sandbox, state, data
 ");
 }
 
@@ -98,9 +98,10 @@ fn a_path_in_the_file_is_relative_to_the_file() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("mine")).unwrap();
     let file = dir.path().join("secgpt.toml");
-    std::fs::write(&file, "[apps]\ndirs = [\"mine\"]\n").unwrap();
+    std::fs::write(&file, "[apps]\ndirs = [\"mine\"]\n[state]\ndir = \"state\"\n").unwrap();
     let config = load(&Sources { file: Some(file), set: Vec::new() }).unwrap();
-    assert_eq!(config.apps.dirs, vec![dir.path().join("mine")]);
+    // And the folder of what `apps add` installed.
+    assert_eq!(config.apps.dirs, vec![dir.path().join("mine"), dir.path().join("state/apps")]);
 }
 
 #[test]
