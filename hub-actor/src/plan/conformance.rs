@@ -71,7 +71,7 @@ pub enum Flowing<'a> {
 /// Compares a flow with the plan and what was recorded.
 ///
 /// What an app asks for is expected in two cases only, both while it works on a step delegated to it, and both of a functionality of
-/// its own: it reads; or it changes something as it was told to, see [`told`]. What it asks of another app is never a step
+/// its own: it reads; or it changes something as it was told to, see `told`. What it asks of another app is never a step
 /// of the plan, even if the plan does the very same: the plan gives that value to the executor, and here the app would
 /// get it.
 #[must_use]
