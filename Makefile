@@ -29,7 +29,7 @@ test: cargo ## Bring the bundle, build all, run every test
 bench: cargo ## Measure, print the table, write target/bench/latest.json (ARGS="spoke many" for a part of it)
 	@bundle=$$(deploy/bundle.sh); \
 	cargo build --release --workspace; \
-	SECGPT_BUNDLE_DIR="$$bundle" exec cargo run --quiet --release -p system-tests --bin bench -- $(ARGS)
+	SECGPT_BUNDLE_DIR="$$bundle" exec target/release/bench $(ARGS)
 
 # Tasks of a public benchmark, as apps on this machine, and a model that obeys whatever it reads. AGENTDOJO names their folder.
 AGENTDOJO ?= ../shared/agentdojo

@@ -70,8 +70,9 @@ pub const KEPT_CLIENTS: usize = 256;
 pub const KEPT_CONNECTION: Duration = Duration::from_secs(20);
 
 /// Messages a second from one spoke, and at once: the words of its tunnels and fetches. What comes faster is dropped
-/// unread, and a spoke that goes on is ended. A spoke's own proxy keeps to half of it, whatever its app does.
-pub const PACE: (u32, u32) = (4_000, 8_000);
+/// unread, and a spoke that goes on is ended. An eager app makes some thousand small fetches a second; a spoke's own
+/// proxy stays far below.
+pub const PACE: (u32, u32) = (10_000, 20_000);
 
 /// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
 pub const PACES: usize = 4096;
