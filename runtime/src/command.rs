@@ -25,7 +25,7 @@ use std::io::Write;
 use bus::id::UserId;
 use clap::CommandFactory;
 
-use crate::cli::{Apps, Chat, Cli, Command};
+use crate::cli::{Chat, Cli, Command};
 use crate::config::{self, Config};
 use crate::environment;
 use crate::error::Error;
@@ -44,8 +44,6 @@ pub async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Ask(ask) => ask::run(config(), global, &ask).await,
         Command::Up => up::run(&config()?, global).await,
         Command::Tap(tap) => tap::run(&config()?, global, &tap).await,
-        Command::Apps(Apps::Default(what)) => defaults::run(&config()?, global, &what).await,
-        Command::Apps(Apps::Authorize(authorize)) => authorize::run(&config()?, global, &authorize).await,
         Command::Apps(apps) => apps::run(&config()?, global, &apps).await,
         Command::Grants(grants) => grants::run(&config()?, global, &grants).await,
         Command::Stats(stats) => stats::run(&config()?, global, &stats).await,

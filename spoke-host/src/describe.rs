@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bus::launch::describe::{Described, Request};
@@ -15,9 +15,10 @@ use bus::limits::MAX_PAYLOAD;
 use bus::message::host::SpawnFailure;
 use jail::report::Namespaces;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::ChildStdout;
 
 use crate::lines::Lines;
+use crate::process::Process;
 use crate::spawn::failure;
 use crate::{folder, probe, vouch};
 
@@ -83,23 +84,16 @@ async fn describe(request: &Request, own: &Namespaces) -> Result<Described, Spaw
     let mut line = serde_json::to_vec(&(&request.profile.app, &request.profile.wishes, &spec))
         .map_err(|error| failure(format!("the app cannot be described to its jail: {error}")))?;
     line.push(b'\n');
-    let (mut child, mut said, stderr) = start(&request.spoke)?;
-    let pid = child.id().ok_or_else(|| failure("the spoke ended at once".to_owned()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If it has ended, its own words say why.
-        let _ = stdin.write_all(&line).await;
-        // Kept open: its end would be the end of the host.
-        child.stdin = Some(stdin);
-    }
-    match next(&mut said, stderr).await? {
-        (Described::Ready, stderr) => {
-            let early = vouched(pid, own, begun, &mut said).await?;
-            match early {
-                Some(said) => Ok(said),
-                None => Ok(next(&mut said, stderr).await?.0),
-            }
-        }
-        (other, _) => Ok(other),
+    let mut spoke = Process::execute(&request.spoke, "describe", MAX_OFFER)?;
+    let pid = spoke.child.id().ok_or_else(|| failure("the spoke ended at once".to_owned()))?;
+    // If it has ended, its own words say why.
+    let _ = spoke.stdin.write_all(&line).await;
+    match next(&mut spoke).await? {
+        Described::Ready => match vouched(pid, own, begun, &mut spoke.said).await? {
+            Some(said) => Ok(said),
+            None => next(&mut spoke).await,
+        },
+        other => Ok(other),
     }
 }
 
@@ -135,49 +129,24 @@ async fn vouched(
     }
 }
 
-type Errors = Option<ChildStderr>;
-
-fn start(program: &Path) -> Result<(Child, Lines<ChildStdout>, Errors), SpawnFailure> {
-    let mut child = Command::new(program)
-        .arg("describe")
-        .arg(std::process::id().to_string())
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failure(format!("{} could not be started: {error}", program.display())))?;
-    let stderr = child.stderr.take();
-    match child.stdout.take() {
-        Some(stdout) => Ok((child, Lines::new(stdout, MAX_OFFER), stderr)),
-        None => Err(failure("the spoke has no pipes".to_owned())),
-    }
-}
-
 /// The spoke's next word, or why there is none.
-async fn next(said: &mut Lines<ChildStdout>, stderr: Errors) -> Result<(Described, Errors), SpawnFailure> {
-    match said.next().await {
-        Some(line) => match serde_json::from_slice(&line) {
-            Ok(said) => Ok((said, stderr)),
-            Err(_) if MAX_OFFER <= line.len() => {
-                Err(failure(format!("the app offers more than {} MiB of descriptions", MAX_OFFER >> 20)))
-            }
-            Err(_) => Err(failure("the spoke said what is not understood".to_owned())),
-        },
+async fn next(spoke: &mut Process) -> Result<Described, SpawnFailure> {
+    match spoke.said.next().await {
+        Some(line) => serde_json::from_slice(&line).map_err(|_| match MAX_OFFER <= line.len() {
+            true => failure(format!("the app offers more than {} MiB of descriptions", MAX_OFFER >> 20)),
+            false => failure("the spoke said what is not understood".to_owned()),
+        }),
         None => {
-            let mut lines = stderr.map(|stderr| Lines::new(stderr, 1000));
-            let mut last = String::new();
-            while let Some(line) = match &mut lines {
-                Some(lines) => lines.next().await,
-                None => None,
-            } {
-                last = String::from_utf8_lossy(&line).into_owned();
+            let mut last = None;
+            if let Some(stderr) = spoke.stderr.take() {
+                let mut lines = Lines::new(stderr, 1000);
+                while let Some(line) = lines.next().await {
+                    last = Some(String::from_utf8_lossy(&line).into_owned());
+                }
             }
             Err(SpawnFailure {
                 detail: "the spoke ended before it had asked the app".to_owned(),
-                hint: (!last.is_empty()).then(|| format!("its last words: {last}")),
+                hint: last.filter(|last| !last.is_empty()).map(|last| format!("its last words: {last}")),
                 elsewhere: false,
             })
         }

@@ -6,6 +6,7 @@
 
 pub mod serve;
 
+mod process;
 mod reserve;
 mod spawn;
 mod supervise;

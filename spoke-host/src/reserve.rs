@@ -10,14 +10,11 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
 use bus::message::host::SpawnFailure;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::lines::Lines;
-use crate::spawn::failure;
+use crate::process::Process;
 
 /// How many wait. A query seldom starts more at once, and each is half a megabyte.
 const WAITING: usize = 2;
@@ -25,37 +22,29 @@ const WAITING: usize = 2;
 /// The longest line of a spoke, bytes.
 const MAX_LINE: usize = 8 << 10;
 
-/// A process that was executed and told nothing. Dropping it kills it.
-pub(crate) struct Unassigned {
-    pub(crate) child: Child,
-    pub(crate) stdin: ChildStdin,
-    pub(crate) said: Lines<ChildStdout>,
-    pub(crate) stderr: Option<ChildStderr>,
-}
-
 /// The processes that wait.
 #[derive(Default)]
-pub(crate) struct Reserve(Mutex<VecDeque<Unassigned>>);
+pub(crate) struct Reserve(Mutex<VecDeque<Process>>);
 
 impl Reserve {
     /// A process of this program: one that waits, or a new one.
     ///
     /// # Errors
     /// If there is none and none can be started.
-    pub(crate) fn take(&self, program: &Path) -> Result<Unassigned, SpawnFailure> {
+    pub(crate) fn take(&self, program: &Path) -> Result<Process, SpawnFailure> {
         while let Some(mut waiting) = self.pop() {
             // One that ended while it waited is nobody's spoke; somebody may have killed it.
             if matches!(waiting.child.try_wait(), Ok(None)) {
                 return Ok(waiting);
             }
         }
-        execute(program)
+        executed(program)
     }
 
     /// Starts as many as are wanting. To be called when nobody waits for a spoke, as it takes a processor a while.
     pub(crate) fn fill(&self, program: &Path) {
         while self.processes().len() < WAITING {
-            match execute(program) {
+            match executed(program) {
                 Ok(process) => self.processes().push_back(process),
                 Err(failure) => {
                     // The next spoke is told; it tries anew.
@@ -66,34 +55,18 @@ impl Reserve {
         }
     }
 
-    fn pop(&self) -> Option<Unassigned> {
+    fn pop(&self) -> Option<Process> {
         self.processes().pop_front()
     }
 
-    fn processes(&self) -> std::sync::MutexGuard<'_, VecDeque<Unassigned>> {
+    fn processes(&self) -> std::sync::MutexGuard<'_, VecDeque<Process>> {
         // Nothing panics while it holds the lock; and if it did, the queue is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The process: an empty environment, three pipes.
-fn execute(program: &Path) -> Result<Unassigned, SpawnFailure> {
-    let mut child = Command::new(program)
-        .arg("run")
-        .arg(std::process::id().to_string())
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failure(format!("{} could not be started: {error}", program.display())))?;
-    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(failure("the spoke has no pipes".to_owned()));
-    };
-    let stderr = child.stderr.take();
-    Ok(Unassigned { child, stdin, said: Lines::new(stdout, MAX_LINE), stderr })
+fn executed(program: &Path) -> Result<Process, SpawnFailure> {
+    Process::execute(program, "run", MAX_LINE)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::lines::Lines;
 use crate::log::Log;
-use crate::reserve::Unassigned;
+use crate::process::Process;
 use crate::serve::Host;
 use crate::{supervise, vouch};
 
@@ -51,7 +51,7 @@ pub(crate) async fn start(
     let app = host.folders.app_spec(&host.config, spawn)?;
     let has_app = app.is_some();
     let lines = lines_for(host, spawn, app)?;
-    let Unassigned { child, stdin, said, stderr } = host.reserve.take(&host.config.spoke)?;
+    let Process { child, stdin, said, stderr } = host.reserve.take(&host.config.spoke)?;
     let log = Log::new(spawn.spoke.clone(), stderr);
     let mut running = Running { spoke: spawn.spoke.clone(), child, stdin, said, log };
     match introduce(host, spawn, &mut running, lines).await {

@@ -26,6 +26,7 @@ use system_tests::nats::Nats;
 use system_tests::redis::Redis;
 use tokio::sync::oneshot;
 
+use crate::in_flight::per_second;
 use crate::sample::{Sample, rounded};
 use crate::yardstick;
 
@@ -292,25 +293,14 @@ async fn call_again_and_again(bus: &Bus, ask: &Subject, task: &WorkId) -> (Sampl
             sample.add(begun.elapsed());
         }
     }
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..FLIGHT)
-        .map(|_| {
-            let (bus, ask, request) = (bus.clone(), ask.clone(), request.clone());
-            tokio::spawn(async move {
-                let mut count = 0u64;
-                while begun.elapsed() < LENGTH {
-                    let response: Response =
-                        bus.request(&ask, &request, None, Duration::from_secs(20)).await.expect("an answer");
-                    response.result.expect("a result");
-                    count += 1;
-                }
-                count
-            })
-        })
-        .collect();
-    let mut count = 0;
-    for task in tasks {
-        count += task.await.expect("a task");
-    }
-    (sample, count as f64 / begun.elapsed().as_secs_f64())
+    let (bus, ask) = (bus.clone(), ask.clone());
+    let one = move || {
+        let (bus, ask, request) = (bus.clone(), ask.clone(), request.clone());
+        async move {
+            let response: Response =
+                bus.request(&ask, &request, None, Duration::from_secs(20)).await.expect("an answer");
+            response.result.expect("a result");
+        }
+    };
+    (sample, per_second(FLIGHT, LENGTH, one).await)
 }

@@ -18,6 +18,7 @@ use system_tests::nats::Nats;
 use system_tests::scratch::Scratch;
 use system_tests::web_server::{Act, Authority, Server, ok};
 
+use crate::in_flight::per_second;
 use crate::sample::{Sample, rounded};
 
 const REQUESTS: usize = 2000;
@@ -78,12 +79,12 @@ pub async fn measure() -> Value {
         fast = fast.min(begun.elapsed().as_secs_f64());
     }
     let mib = |seconds: f64| (LARGE >> 20) as f64 / seconds;
-    let many_direct = many(move || {
+    let many_direct = per_second(FLIGHT, LENGTH, move || {
         let direct = Arc::clone(&direct);
         async move { direct.get("/small").await }
     })
     .await;
-    let many_ours = many(move || {
+    let many_ours = per_second(FLIGHT, LENGTH, move || {
         let through = Arc::clone(&through);
         async move { through.get("/small").await }
     })
@@ -186,29 +187,4 @@ impl Through {
             }
         }
     }
-}
-
-/// Small requests a second, some at once.
-async fn many<F: Future<Output = usize> + Send + 'static>(
-    get: impl Fn() -> F + Send + Clone + 'static,
-) -> f64 {
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..FLIGHT)
-        .map(|_| {
-            let get = get.clone();
-            tokio::spawn(async move {
-                let mut count = 0_u64;
-                while begun.elapsed() < LENGTH {
-                    get().await;
-                    count += 1;
-                }
-                count
-            })
-        })
-        .collect();
-    let mut count = 0;
-    for task in tasks {
-        count += task.await.expect("a task");
-    }
-    count as f64 / begun.elapsed().as_secs_f64()
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use futures_util::StreamExt;
 
+use crate::in_flight::per_second;
 use crate::sample::Sample;
 
 /// The subject that is asked; heard by a bare echo under the hub's credential while no hub runs.
@@ -48,23 +49,12 @@ pub async fn latency(client: &Client, times: usize) -> Sample {
 /// With `flight` at once, how many a second?
 pub async fn throughput(client: &Client, flight: usize, length: Duration) -> f64 {
     let payload = bytes::Bytes::from(vec![7; BYTES]);
-    let begun = Instant::now();
-    let tasks: Vec<_> = (0..flight)
-        .map(|_| {
-            let (client, payload) = (client.clone(), payload.clone());
-            tokio::spawn(async move {
-                let mut count = 0u64;
-                while begun.elapsed() < length {
-                    client.request(SUBJECT, payload.clone()).await.expect("an answer");
-                    count += 1;
-                }
-                count
-            })
-        })
-        .collect();
-    let mut count = 0;
-    for task in tasks {
-        count += task.await.expect("a task");
-    }
-    count as f64 / begun.elapsed().as_secs_f64()
+    let client = client.clone();
+    let one = move || {
+        let (client, payload) = (client.clone(), payload.clone());
+        async move {
+            client.request(SUBJECT, payload).await.expect("an answer");
+        }
+    };
+    per_second(flight, length, one).await
 }

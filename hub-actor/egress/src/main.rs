@@ -18,7 +18,8 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless `RUST_LOG` says otherwise.
 const LOG: &str = "info";
 
-/// What is never logged, whatever `RUST_LOG` says: these libraries log headers, and those hold credentials.
+/// What is never logged, whatever `RUST_LOG` says: the first ones log headers, and those hold credentials; the last writes
+/// a line for each message that a flood costs, beside our own.
 const SILENT: [&str; 5] = ["hyper=off", "hyper_util=off", "reqwest=off", "h2=off", "async_nats=warn"];
 
 /// The only way out of the system for apps' requests.

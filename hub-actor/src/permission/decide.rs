@@ -48,25 +48,23 @@ pub enum Decision {
 /// What runs and what is asked about stands in `data/policies`, as rules.
 #[must_use]
 pub fn decide(policy: &Policy, grants: &Grants, question: &Question) -> Decision {
-    let ruling = policy.ruling(&facts(question));
-    match &ruling {
-        Ruling::Forbidden(said) => return deny(&said.rule, said.why.clone()),
+    // Whether a person is asked, and if so, each time.
+    let (said, asks) = match policy.ruling(&facts(question)) {
+        Ruling::Forbidden(said) => return deny(&said.rule, said.why),
         Ruling::Nothing => {
             let to = &question.to;
             return deny("none", format!("No rule permits {} to reach {to}.", question.from));
         }
-        Ruling::Proceeds(_) | Ruling::Asks { .. } => {}
-    }
+        Ruling::Proceeds(said) => (said, None),
+        Ruling::Asks { said, each_time } => (said, Some(each_time)),
+    };
     if let Some(grant) = grants.settling(question, Answer::Deny) {
         let reason = format!("You refused {} → {} before.", grant.caller, grant.target);
         return Decision::Deny { by: format!("grant:{}", grant.id), reason };
     }
-    match ruling {
-        Ruling::Proceeds(said) => Decision::Allow { by: format!("policy:{}", said.rule), reason: said.why },
-        Ruling::Asks { said, each_time } => asked(grants, question, &said, each_time),
-        // Settled above.
-        Ruling::Forbidden(said) => deny(&said.rule, said.why),
-        Ruling::Nothing => deny("none", "No rule permits it.".to_owned()),
+    match asks {
+        None => Decision::Allow { by: format!("policy:{}", said.rule), reason: said.why },
+        Some(each_time) => asked(grants, question, &said, each_time),
     }
 }
 

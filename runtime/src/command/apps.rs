@@ -15,7 +15,7 @@ use bus::id::AppId;
 use manifest::{Manifest, ManifestError};
 use serde_json::{Value, json};
 
-use super::{print, print_json, say};
+use super::{authorize, defaults, print, print_json, say};
 use crate::cli::{Apps, Global};
 use crate::config::Config;
 use crate::error::Error;
@@ -34,8 +34,9 @@ pub async fn run(config: &Config, global: &Global, apps: &Apps) -> Result<u8, Er
         Apps::Add(add) => add::run(config, global, add).await,
         Apps::Pin(pin) => pin::run(config, global, pin).await,
         Apps::Remove(remove) => remove::run(config, global, remove).await,
-        // The hub's to say, and the egress-gateway's: see `defaults.rs` and `authorize.rs`.
-        Apps::Default(_) | Apps::Authorize(_) => Ok(0),
+        // What the hub keeps, and what the egress-gateway does.
+        Apps::Default(what) => defaults::run(config, global, what).await,
+        Apps::Authorize(what) => authorize::run(config, global, what).await,
     }
 }
 

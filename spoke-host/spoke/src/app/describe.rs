@@ -11,8 +11,8 @@ use bus::id::AppId;
 use bus::message::offer::{Listed, Offer, Tool};
 use bus::message::profile::Wishes;
 use jail::app::{AppEvent, AppSpec};
-use rmcp::model::PaginatedRequestParams;
-use rmcp::service::Peer;
+use rmcp::model::{ClientConfig, ListToolsResult, PaginatedRequestParams};
+use rmcp::service::{Peer, RunningService};
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, BufReader};
@@ -31,8 +31,11 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long a server that may change its tools has to do so after its greeting.
 const SECOND_THOUGHTS: Duration = Duration::from_millis(300);
 
+/// For the conversation's end to be taken in.
+const CLOSE: Duration = Duration::from_secs(1);
+
 /// Pages of each list that are read, and entries at most.
-const MAX_PAGES: usize = 64;
+pub(super) const MAX_PAGES: usize = 64;
 const MAX_ENTRIES: usize = 2000;
 
 /// How much of what it wrote to its standard error is kept, bytes.
@@ -92,7 +95,12 @@ impl Asked {
         let asked = tokio::time::timeout(ANSWER, ask(frames, self.wishes));
         let how = tokio::select! {
             offer = asked => match offer {
-                Ok(Ok(offer)) => return Ok(offer),
+                Ok(Ok((offer, mut running))) => {
+                    // Ended here, so that nothing is left to be said when its jail closes; and only now, so that its
+                    // end is not taken for one in the middle.
+                    let _ = running.close_with_timeout(CLOSE).await;
+                    return Ok(offer);
+                }
                 Ok(Err(how)) => {
                     // One that has just ended could not answer either; then its end is the better word.
                     let end = tokio::time::timeout(Duration::from_millis(200), event(&mut self.control)).await;
@@ -143,16 +151,15 @@ async fn listen(mut stderr: pipe::Receiver, last_words: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-async fn ask(frames: Frames, wishes: Wishes) -> Result<Offer, String> {
+/// What it offers, and the conversation in which it said so.
+async fn ask(frames: Frames, wishes: Wishes) -> Result<(Offer, RunningService<RoleClient, ClientConfig>), String> {
     // As it will be spoken to at work: some servers offer more to a client that declares more.
     let running = super::mcp::info(wishes)
         .serve(frames)
         .await
         .map_err(|error| format!("did not greet as an MCP server: {error}"))?;
-    let offer = everything(running.peer()).await;
-    // Ended here, so that nothing is left to be said when its jail closes.
-    let _ = running.cancel().await;
-    offer
+    let offer = everything(running.peer()).await?;
+    Ok((offer, running))
 }
 
 /// All that a server lists.
@@ -188,11 +195,7 @@ pub(super) async fn everything(peer: &Peer<RoleClient>) -> Result<Offer, String>
 async fn tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
     let (mut tools, mut cursor) = (Vec::new(), None);
     for _ in 0..MAX_PAGES {
-        let params = |cursor| PaginatedRequestParams::default().with_cursor(Some(cursor));
-        let page = peer
-            .list_tools(cursor.map(params))
-            .await
-            .map_err(|error| format!("did not list its tools: {error}"))?;
+        let page = page(peer, cursor).await?;
         tools.extend(page.tools.iter().map(said));
         if MAX_ENTRIES < tools.len() {
             return Err(format!("lists more than {MAX_ENTRIES} tools"));
@@ -203,6 +206,12 @@ async fn tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, String> {
         }
     }
     Err(format!("lists its tools on more than {MAX_PAGES} pages"))
+}
+
+/// The tools that a server lists from here on, as far as one answer goes.
+pub(super) async fn page(peer: &Peer<RoleClient>, cursor: Option<String>) -> Result<ListToolsResult, String> {
+    let from = cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
+    peer.list_tools(from).await.map_err(|error| format!("did not list its tools: {error}"))
 }
 
 /// All that a server says of one tool, as it is pinned.

@@ -12,15 +12,11 @@ use bus::message::offer;
 use bus::message::profile::{Function, Method};
 use bus::message::task::{Failure, FailureCode};
 use rmcp::RoleClient;
-use rmcp::model::PaginatedRequestParams;
 use rmcp::service::Peer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::app::describe::said;
-
-/// Pages of tools that are read.
-const MAX_PAGES: usize = 64;
+use crate::app::describe::{MAX_PAGES, page, said};
 
 /// Between two looks at what is offered. A server that changes its tools all the time keeps its own calls waiting.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -158,10 +154,7 @@ async fn standings(
         if needed.is_empty() {
             break;
         }
-        let page = peer
-            .list_tools(cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor))))
-            .await
-            .map_err(|error| format!("did not list its tools: {error}"))?;
+        let page = page(peer, cursor).await?;
         for tool in &page.tools {
             let Some(function) = needed.iter().find(|function| tool.name == function.name.as_str()) else {
                 continue;
