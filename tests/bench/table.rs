@@ -41,6 +41,7 @@ pub fn print(result: &Value) {
         ),
         "≤ 100 µs at the median",
     );
+    row("… the same flow again", number("/decide/again_us_p50").map(|n| format!("{n:.1} µs")), "");
     row(
         "… with 1,000 rules that name nothing in their scopes, the worst there is",
         two(number("/decide/open_rules_1000_us_p50"), number("/decide/open_rules_1000_us_p99"), "µs"),

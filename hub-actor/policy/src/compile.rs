@@ -15,6 +15,7 @@ use miette::Diagnostic;
 
 use crate::fault::{Fault, Faults};
 use crate::file::{line_of, places};
+use crate::given::Given;
 use crate::index::Index;
 use crate::preset::{Preset, SCHEMA, read};
 use crate::request::Names;
@@ -42,6 +43,8 @@ pub(crate) struct Compiled {
     pub notes: Vec<Fault>,
     /// Is any of the rules marked with `@each_time`?
     pub each_time: bool,
+    /// What was said so far.
+    pub given: Given,
 }
 
 impl fmt::Debug for Policy {
@@ -54,7 +57,13 @@ impl Policy {
     /// Nothing is permitted.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Arc::new(Compiled { rules: Vec::new(), index: None, notes: Vec::new(), each_time: false }))
+        Self(Arc::new(Compiled {
+            rules: Vec::new(),
+            index: None,
+            notes: Vec::new(),
+            each_time: false,
+            given: Given::default(),
+        }))
     }
 
     /// This preset as it was shipped.
@@ -262,7 +271,8 @@ impl Reading {
             .map_err(|what| Faults::of(Fault::new("policy", None, what)))?;
         let each_time = self.rules.iter().any(|rule| rule.each_time);
         let index = Some((self.names, index));
-        let compiled = Compiled { rules: self.rules, index, notes: self.notes, each_time };
+        let compiled =
+            Compiled { rules: self.rules, index, notes: self.notes, each_time, given: Given::default() };
         Ok(Policy(Arc::new(compiled)))
     }
 }

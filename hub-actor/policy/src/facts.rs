@@ -12,7 +12,7 @@ use bus::message::user::{Category, Effect};
 pub const PLANNER: &str = "planner";
 
 /// All that a rule may depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// For whom.
     pub user: UserId,
@@ -41,7 +41,7 @@ pub struct Facts {
 }
 
 /// Who wants something done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// The plan.
     Plan,
@@ -52,7 +52,7 @@ pub enum Caller {
 }
 
 /// Who receives, by who named them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Receivers {
     /// In the user's words.
     pub named: BTreeSet<String>,
@@ -152,6 +152,12 @@ impl Facts {
             Some(name) => Functionality { app: self.app.clone(), name: name.clone() }.to_string(),
             None => self.app.to_string(),
         }
+    }
+
+    /// How much text they hold that is not of a bounded length by its type.
+    pub(crate) fn bytes(&self) -> usize {
+        let Receivers { named, derived, unnamed, sources } = &self.receivers;
+        [&self.labels, named, derived, unnamed, sources].into_iter().flatten().map(String::len).sum()
     }
 
     /// Does an app use a functionality of its own?

@@ -11,6 +11,7 @@ mod file;
 mod rule;
 
 mod compile;
+mod given;
 mod index;
 mod request;
 

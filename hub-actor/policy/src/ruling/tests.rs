@@ -15,7 +15,7 @@ use crate::facts::{Caller, Receiver};
 use crate::preset::Preset;
 use crate::told::category_of;
 
-fn facts() -> Facts {
+pub fn facts() -> Facts {
     Facts {
         user: UserId::parse("ann").unwrap(),
         from: Caller::Plan,
@@ -223,6 +223,15 @@ proptest! {
         let ruling = balanced_with(&text).ruling(&facts);
         let forbidden = matches!(&ruling, Ruling::Forbidden(said) if said.rule == "never");
         prop_assert!(forbidden, "{:?}", ruling);
+    }
+
+    /// What was said of other facts, or of the same, changes nothing.
+    #[test]
+    fn a_ruling_is_the_same_whatever_was_asked_before(all in prop::collection::vec(any_facts(), 1..8), rules in any_rules()) {
+        let policy = balanced_with(&rules);
+        for facts in all.iter().chain(&all) {
+            prop_assert_eq!(policy.ruling(facts), policy.work_out(facts));
+        }
     }
 
     /// Rules that are looked up by their scopes say what all of them say together.
