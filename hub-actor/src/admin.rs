@@ -25,6 +25,11 @@ pub async fn answer(parts: &Parts, desk: &Desk, user: UserId, admin: Admin) -> R
             parts.permission.revoke(user, id).await?;
             Ok(json!({"revoked": grant}))
         }
+        Admin::Expire { grant, days } => {
+            let id = GrantId::parse(&grant).map_err(|error| error.to_string())?;
+            let expires = parts.permission.end_in(user, id, days).await?;
+            Ok(json!({"grant": grant, "expires": expires}))
+        }
         Admin::Memory { app } => parts.memory.show(user, app.map(owner)).await,
         Admin::Forget { app } => {
             let forgotten = parts.memory.forget(user, app.map(owner)).await?;

@@ -366,6 +366,23 @@ pub enum Grants {
         #[arg(long, value_name = "U")]
         user: Option<UserId>,
     },
+    /// Have one end by itself
+    #[command(after_help = "\
+Example:
+  secgpt grants expire GRANT --days 7
+
+A grant can be ended sooner than it ends, never later. At a prompt, “month” is an “always” that ends after 30
+days, and “always 7d” one that ends after seven.")]
+    Expire {
+        /// Its id, as listed
+        grant: String,
+        /// So many days from now
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::consent::MOST_DAYS)))]
+        days: u32,
+        /// Whose
+        #[arg(long, value_name = "U")]
+        user: Option<UserId>,
+    },
 }
 
 /// `policy`

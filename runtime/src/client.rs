@@ -232,8 +232,8 @@ impl Asked {
     /// # Errors
     /// If the connection is closed.
     pub async fn answer(&self, prompt: &Prompt, reply: Reply) -> Result<(), Error> {
-        let consent =
-            Consent { only: reply.only, width: reply.width, ..Consent::new(prompt.id.clone(), reply.choice) };
+        let Reply { choice, only, width, days } = reply;
+        let consent = Consent { prompt: prompt.id.clone(), choice, only, width, days };
         self.say(Op::CONSENT, &consent).await
     }
 

@@ -65,21 +65,35 @@ pub struct Reply {
     pub only: Option<Vec<u32>>,
     /// How far a yes for longer reaches.
     pub width: Option<Width>,
+    /// For how many days an "always" holds; until it is taken back, if absent.
+    pub days: Option<u32>,
 }
+
+/// Days of an "always" that is given with one key.
+pub const MONTH: u32 = 30;
+
+/// The longest end that can be given, days. Whoever means longer means for good.
+pub const MOST_DAYS: u32 = 3_650;
 
 impl From<Choice> for Reply {
     fn from(choice: Choice) -> Self {
-        Self { choice, only: None, width: None }
+        Self { choice, only: None, width: None, days: None }
     }
 }
 
-/// A typed answer: a choice, and after it the numbers of the flows that it is meant for, or the number of a width with
-/// a colon: `once`, `o 1,3`, `always :2`. `None` if it is not clear what is meant.
+/// A typed answer: a choice, and after it the numbers of the flows that it is meant for, the number of a width with a
+/// colon, or days: `once`, `o 1,3`, `always :2`, `always 7d`, `month`. `None` if it is not clear what is meant.
 #[must_use]
 pub fn spoken(line: &str, prompt: &Prompt) -> Option<Reply> {
     let mut words = line.split_whitespace();
-    let mut reply = Reply::from(typed(words.next()?, &prompt.offers)?);
+    let mut reply = answered(words.next()?, &prompt.offers)?;
     for word in words {
+        if let Some(number) = word.strip_suffix('d') {
+            let days = number.parse().ok().filter(|days| (1..=MOST_DAYS).contains(days))?;
+            reply.days = (reply.choice == Choice::Always).then_some(days);
+            reply.days?;
+            continue;
+        }
         if let Some(number) = word.strip_prefix(':') {
             let place = number.parse::<usize>().ok()?.checked_sub(1)?;
             reply.width = Some(prompt.widths.get(place)?.clone());
@@ -94,6 +108,15 @@ pub fn spoken(line: &str, prompt: &Prompt) -> Option<Reply> {
         }
     }
     Some(reply)
+}
+
+/// The answer of a typed letter or word, if it is offered: a choice, or an "always" that ends by itself.
+#[must_use]
+pub fn answered(word: &str, offers: &[Choice]) -> Option<Reply> {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "m" | "month" => typed("always", offers).map(|choice| Reply { days: Some(MONTH), ..choice.into() }),
+        word => typed(word, offers).map(Reply::from),
+    }
 }
 
 /// The choice of a typed letter or word, if it is offered.
@@ -192,10 +215,24 @@ mod tests {
         assert_eq!(only("o 1 2"), Some(Some(vec![0, 1])));
         let width = spoken("a :2", &asked).unwrap().width;
         assert_eq!(width, Some(Width::Domain("x.example".into())));
+        let days = |line: &str| spoken(line, &asked).map(|reply| (reply.choice, reply.days));
+        assert_eq!(days("a"), Some((Choice::Always, None)));
+        assert_eq!(days("always 7d"), Some((Choice::Always, Some(7))));
+        assert_eq!(days("a :2 7d"), Some((Choice::Always, Some(7))));
+        assert_eq!(days("m"), Some((Choice::Always, Some(30))));
         // What is not clear is no answer.
-        for line in ["", "o 0", "o 4", "o one", "a :3", "a :0", "s", "1"] {
+        for line in
+            ["", "o 0", "o 4", "o one", "a :3", "a :0", "s", "1", "a 0d", "a d", "a -1d", "a 99999d", "o 7d"]
+        {
             assert_eq!(spoken(line, &asked), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn an_always_with_an_end_is_offered_where_always_is() {
+        let offers = [Choice::Once, Choice::Deny];
+        assert_eq!(answered("m", &offers), None);
+        assert_eq!(spoken("month", &prompt(None, &offers)), None);
     }
 
     #[test]

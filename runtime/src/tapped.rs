@@ -29,12 +29,20 @@ impl Filter {
     #[must_use]
     pub fn may_pass(&self, message: &async_nats::Message) -> bool {
         let kind = self.kind.as_ref().is_none_or(|kind| header(message, bus::envelope::KIND) == Some(kind));
-        let label = self.label.as_ref().is_none_or(|label| {
-            let labels = header(message, bus::envelope::LABELS).unwrap_or_default();
-            labels.split(',').any(|has| has == label)
-        });
+        let label = self.label.as_ref().is_none_or(|label| labels(message).any(|has| has == label));
         kind && label
     }
+}
+
+/// Where its data came from, if the hub says so. What anybody else writes there is no label: the broker lets nobody but the hub and its
+/// gateways speak on what is heard by spokes and users, and gateways label nothing.
+fn labels(message: &async_nats::Message) -> impl Iterator<Item = &str> {
+    let by_hub = matches!(
+        Subject::parse(&message.subject),
+        Some(Subject::SpokeIn { .. } | Subject::UserIn { .. } | Subject::Audit { by: Auditor::Hub, .. })
+    );
+    let said = header(message, bus::envelope::LABELS).filter(|_| by_hub).unwrap_or_default();
+    said.split(',').filter(|label| !label.is_empty())
 }
 
 fn header<'a>(message: &'a async_nats::Message, name: &str) -> Option<&'a str> {
@@ -50,9 +58,9 @@ pub struct Tapped {
     pub subject: String,
     /// What it says it is.
     pub kind: Option<String>,
-    /// The query that it belongs to.
+    /// The query that it belongs to, in the words of who says it: `subject` tells who that is.
     pub work: Option<String>,
-    /// The trace that it belongs to, as W3C writes it: the same for all of a query.
+    /// The trace that it belongs to, as W3C writes it: the same for all of a query. In the words of who says it, as well.
     pub trace: Option<String>,
     /// Where its data came from, if the hub has said so.
     pub labels: Vec<String>,
@@ -69,14 +77,13 @@ impl Tapped {
     #[must_use]
     pub fn read(message: &async_nats::Message, time: String) -> Self {
         let header = |name: &str| header(message, name).map(str::to_owned);
-        let labels = header(bus::envelope::LABELS).unwrap_or_default();
         Self {
             time,
             subject: message.subject.to_string(),
             kind: header(bus::envelope::KIND),
             work: header(bus::envelope::WORK),
             trace: header(bus::envelope::TRACEPARENT),
-            labels: labels.split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect(),
+            labels: labels(message).map(str::to_owned).collect(),
             reply: message.reply.as_ref().map(ToString::to_string),
             body: body(&message.payload),
             size: message.payload.len(),
@@ -249,5 +256,21 @@ mod tests {
         assert!(wants("app:drive", "task"));
         assert!(!wants("app:dr", "task") && !wants("app:mail", "task") && !wants("app:drive", "audit"));
         assert_eq!(Tapped::read(&message, String::new()).labels, ["user", "app:drive"]);
+        let prompt = async_nats::Message { subject: "secgpt.user.ann.in.prompt".into(), ..message.clone() };
+        assert_eq!(Tapped::read(&prompt, String::new()).labels, ["user", "app:drive"]);
+        // What a spoke, a host or a user writes there is no label.
+        for forger in [
+            "secgpt.spoke.mail.a1.out.isc.request",
+            "secgpt.spoke.mail.a1.out.result.done",
+            "secgpt.host.local.out.report",
+            "secgpt.audit.host.local.lifecycle",
+            "secgpt.user.ann.out.query",
+            "secgpt.anything",
+        ] {
+            let message = async_nats::Message { subject: forger.into(), ..message.clone() };
+            assert!(Tapped::read(&message, String::new()).labels.is_empty(), "{forger}");
+            let filter = Filter { label: Some("app:drive".into()), ..Filter::default() };
+            assert!(!filter.may_pass(&message), "{forger}");
+        }
     }
 }

@@ -424,6 +424,13 @@ pub enum Admin {
         /// Its id, as listed.
         grant: String,
     },
+    /// Have one that was given for always end after so many days from now.
+    Expire {
+        /// Its id, as listed.
+        grant: String,
+        /// Days, at least one.
+        days: u32,
+    },
     /// What is remembered, of one app or all.
     Memory {
         /// Which app; none for all.

@@ -157,6 +157,15 @@ impl Permission {
         revoked.unwrap_or_else(|error| Err(error.to_string()))
     }
 
+    /// Has a grant of this user's end so many days from now. Returns when that will be, Unix seconds.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub async fn end_in(&self, user: UserId, grant: GrantId, days: u32) -> Result<u64, String> {
+        let ended = ask(&self.address, |back| Message::EndIn(user, grant, days, back)).await;
+        ended.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     fn tell(&self, message: Message) {
         if let Err(error) = tell(&self.address, message) {
             tracing::error!(%error, "the permission actor was not told");
@@ -172,6 +181,7 @@ enum Message {
     SessionEnded(UserId, SessionId),
     List(UserId, oneshot::Sender<Value>),
     Revoke(UserId, GrantId, oneshot::Sender<Result<(), String>>),
+    EndIn(UserId, GrantId, u32, oneshot::Sender<Result<u64, String>>),
 }
 
 impl actix::Message for Message {
@@ -212,6 +222,7 @@ impl Handler<Message> for PermissionActor {
             Message::SessionEnded(user, session) => self.grants.session_ended(&user, &session),
             Message::List(user, back) => _ = back.send(crate::admin::grants(self.grants.of_user(&user))),
             Message::Revoke(user, grant, back) => self.revoke(user, grant, back, context),
+            Message::EndIn(user, grant, days, back) => self.end_in(&user, &grant, days, back, context),
         }
     }
 }
@@ -348,6 +359,31 @@ impl PermissionActor {
                 }
             }));
         }
+    }
+
+    fn end_in(
+        &mut self,
+        user: &UserId,
+        id: &GrantId,
+        days: u32,
+        back: oneshot::Sender<Result<u64, String>>,
+        context: &mut Context<Self>,
+    ) {
+        // It ends in this hub, whatever the store says.
+        let grant = match self.grants.end_in(user, id, days, unix_seconds()) {
+            Ok(grant) => grant,
+            Err(why) => {
+                _ = back.send(Err(why));
+                return;
+            }
+        };
+        let store = Arc::clone(&self.store);
+        let kept = async move { store.put(&grant).await.map(|()| grant.expires.unwrap_or_default()) };
+        context.spawn(kept.into_actor(self).map(move |kept, _, _| {
+            _ = back.send(kept.map_err(|error| {
+                format!("the grant ends then if the hub is not started again before, as its end could not be stored: {error}")
+            }));
+        }));
     }
 
     fn revoke(

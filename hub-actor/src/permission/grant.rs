@@ -194,7 +194,7 @@ impl Grant {
                 Some(Width::Shown) | None => Reach::Shown,
             };
             let days = extent.days.filter(|_| grant.scope == Scope::Always);
-            grant.expires = days.map(|days| now.saturating_add(u64::from(days).saturating_mul(24 * 60 * 60)));
+            grant.expires = days.map(|days| after(now, days));
         }
         Some(grant)
     }
@@ -245,6 +245,11 @@ impl Grant {
             }
         }
     }
+}
+
+/// So many days after a time in Unix seconds.
+fn after(now: u64, days: u32) -> u64 {
+    now.saturating_add(u64::from(days).saturating_mul(24 * 60 * 60))
 }
 
 /// Receivers that the user did not name.
@@ -315,6 +320,25 @@ impl Grants {
         let revoked = granted.all.iter().find(|grant| grant.id == *id).cloned()?;
         granted.keep(|grant| grant.id != *id);
         Some(revoked)
+    }
+
+    /// Has one of this user's that was given for always end so many days from `now`, and returns it as it is now.
+    ///
+    /// # Errors
+    /// If there is none, or it would hold longer than it does: only a person who sees the prompt can give more.
+    pub fn end_in(&mut self, user: &UserId, id: &GrantId, days: u32, now: u64) -> Result<Grant, String> {
+        let all = self.of.get_mut(user).map(|granted| granted.all.as_mut_slice()).unwrap_or_default();
+        let found = all.iter_mut().find(|grant| grant.id == *id);
+        let grant = found.ok_or_else(|| format!("there is no grant {id}"))?;
+        if grant.scope != Scope::Always {
+            return Err(format!("grant {id} was not given for always; it ends with its conversation"));
+        }
+        let end = after(now, days);
+        if days == 0 || grant.expires.is_some_and(|earlier| earlier < end) {
+            return Err(format!("grant {id} can be ended sooner than it ends, and after a day at least"));
+        }
+        grant.expires = Some(end);
+        Ok(grant.clone())
     }
 
     /// Those whose time is up are no longer in force. Returns them.

@@ -236,6 +236,26 @@ fn a_grant_ends_when_it_was_to_end_and_a_clock_that_jumps_does_not_lengthen_it()
 }
 
 #[test]
+fn an_end_can_be_given_to_a_grant_and_only_ever_makes_it_shorter() {
+    const DAY: u64 = 24 * 60 * 60;
+    let (ann, bob) = (UserId::parse("ann").unwrap(), UserId::parse("bob").unwrap());
+    let grant = always(&write("ann@corp.example"), Width::Shown, None, 100 * DAY);
+    let mut grants = Grants::default();
+    grants.add(grant.clone());
+    assert!(grants.end_in(&bob, &grant.id, 7, 100 * DAY).is_err(), "it is another's");
+    assert!(grants.end_in(&ann, &grant.id, 0, 100 * DAY).is_err());
+    assert_eq!(grants.end_in(&ann, &grant.id, 7, 100 * DAY).unwrap().expires, Some(107 * DAY));
+    assert!(grants.end_in(&ann, &grant.id, 8, 100 * DAY).is_err(), "longer is another grant");
+    assert_eq!(grants.end_in(&ann, &grant.id, 2, 101 * DAY).unwrap().expires, Some(103 * DAY));
+    assert!(grants.expire(103 * DAY - 1).is_empty() && grants.expire(103 * DAY).len() == 1);
+    // What ends with its conversation has no days.
+    let of = write("ann@corp.example");
+    let session = Grant::of_answer(&of, Choice::Session, GrantId::parse("g2").unwrap(), 0).unwrap();
+    grants.add(session.clone());
+    assert!(grants.end_in(&ann, &session.id, 7, 0).is_err());
+}
+
+#[test]
 fn what_is_not_in_the_plan_is_never_offered_wider_than_shown() {
     let mut of = write("ann@corp.example");
     assert_eq!(widths([&of].into_iter()).len(), 3);

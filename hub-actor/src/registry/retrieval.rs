@@ -23,7 +23,10 @@ pub fn candidates(catalogue: &Catalogue, query: &str, limit: usize) -> Vec<Funct
     if all.len() <= ALL_UP_TO {
         return all.into_iter().map(|(functionality, _)| functionality).collect();
     }
-    let documents: Vec<Vec<String>> = all.iter().map(|(name, spec)| words(&document(name, spec))).collect();
+    let documents: Vec<(&AppId, BTreeSet<String>)> = all
+        .iter()
+        .map(|(name, spec)| (&name.app, words(&document(name, spec)).into_iter().collect()))
+        .collect();
     let scores = bm25(&documents, &words(query));
     pick(all.into_iter().map(|(functionality, _)| functionality).zip(scores).collect(), query, limit)
 }
@@ -70,30 +73,38 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     if likeness.is_finite() { likeness } else { 0.0 }
 }
 
-/// The best, but of one app no more than a quarter of them, unless the user names it: an app that copied the
-/// words of others wins no more than its share. Places left over go to the next best of any app.
+/// The best, but not all by their words alone, as an app can copy those of others. Half of the places go to the best of
+/// each app, so that only as many apps as there are such places could crowd one out. The others go to the best that are
+/// left, of one app no more than a quarter of all. Places left over go to the next best of any app.
 fn pick(mut scored: Vec<(Functionality, f64)>, query: &str, limit: usize) -> Vec<Functionality> {
-    scored.sort_by(|(a, a_score), (b, b_score)| {
-        b_score.partial_cmp(a_score).unwrap_or(Ordering::Equal).then_with(|| a.cmp(b))
-    });
     let asked: BTreeSet<String> = words(query).into_iter().collect();
-    let named = |app: &AppId| words(app.as_str()).iter().all(|word| asked.contains(word));
-    let share = limit.div_ceil(4);
-    let mut taken = BTreeMap::<AppId, usize>::new();
-    let (mut chosen, mut rest) = (Vec::new(), Vec::new());
     // What the user names comes first: those words are not the app's.
-    let (by_name, others): (Vec<_>, Vec<_>) =
-        scored.into_iter().map(|(functionality, _)| functionality).partition(|f| named(&f.app));
-    for functionality in by_name.into_iter().chain(others) {
-        let count = taken.entry(functionality.app.clone()).or_default();
-        if *count < share {
-            *count = count.saturating_add(1);
-            chosen.push(functionality);
-        } else {
-            rest.push(functionality);
+    let apps: BTreeSet<AppId> = scored.iter().map(|(functionality, _)| functionality.app.clone()).collect();
+    let named: BTreeSet<AppId> = apps
+        .into_iter()
+        .filter(|app| {
+            let name = words(app.as_str());
+            !name.is_empty() && name.iter().all(|word| asked.contains(word))
+        })
+        .collect();
+    scored.sort_by(|(a, a_score), (b, b_score)| {
+        let by_name = named.contains(&b.app).cmp(&named.contains(&a.app));
+        let by_score = b_score.partial_cmp(a_score).unwrap_or(Ordering::Equal);
+        by_name.then(by_score).then_with(|| a.cmp(b))
+    });
+    let ranked: Vec<Functionality> = scored.into_iter().map(|(functionality, _)| functionality).collect();
+    let mut taken = BTreeMap::<&AppId, usize>::new();
+    let mut chosen = BTreeSet::<usize>::new();
+    let passes = [(1, limit.div_ceil(2)), (limit.div_ceil(4), limit), (usize::MAX, limit)];
+    for (of_one_app, places) in passes {
+        for (rank, functionality) in ranked.iter().enumerate() {
+            let count = taken.entry(&functionality.app).or_default();
+            if chosen.len() < places && *count < of_one_app && chosen.insert(rank) {
+                *count = count.saturating_add(1);
+            }
         }
     }
-    chosen.into_iter().chain(rest).take(limit).collect()
+    chosen.into_iter().filter_map(|rank| ranked.get(rank).cloned()).collect()
 }
 
 /// Do these words of the user name the app? `quick_ride` is also named by "Quick Ride" and by "quick rides", and not
@@ -141,24 +152,31 @@ const COMMON: [&str; 20] = [
     "what", "from", "by", "at",
 ];
 
-/// Okapi BM25 with its usual constants. A word said twice in one document counts once: repeating it wins nothing.
-fn bm25(documents: &[Vec<String>], query: &[String]) -> Vec<f64> {
+/// Okapi BM25 with its usual constants. A word said twice in one document counts once, and how rare a word is, and how long a document
+/// usually is, is asked of the apps, each of which counts once: repeating a word wins nothing, neither for the one who repeats it nor by
+/// making it a common one.
+fn bm25(documents: &[(&AppId, BTreeSet<String>)], query: &[String]) -> Vec<f64> {
     const K1: f64 = 1.2;
     const B: f64 = 0.75;
-    let sets: Vec<BTreeSet<&str>> =
-        documents.iter().map(|words| words.iter().map(String::as_str).collect()).collect();
-    let count = sets.len() as f64;
-    let average = sets.iter().map(BTreeSet::len).sum::<usize>() as f64 / count.max(1.0);
+    let mut apps = BTreeMap::<&AppId, Vec<&BTreeSet<String>>>::new();
+    documents.iter().for_each(|(app, words)| apps.entry(app).or_default().push(words));
+    let count = apps.len() as f64;
+    let usual = |sets: &Vec<&BTreeSet<String>>| {
+        sets.iter().map(|set| set.len()).sum::<usize>() as f64 / sets.len().max(1) as f64
+    };
+    let average = apps.values().map(usual).sum::<f64>() / count.max(1.0);
     let wanted: BTreeSet<&str> = query.iter().map(String::as_str).collect();
     let weight = |word: &str| {
-        let having = sets.iter().filter(|set| set.contains(word)).count() as f64;
+        let has = |sets: &&Vec<&BTreeSet<String>>| sets.iter().any(|set| set.contains(word));
+        let having = apps.values().filter(has).count() as f64;
         (1.0 + (count - having + 0.5) / (having + 0.5)).ln()
     };
     let weights: BTreeMap<&str, f64> = wanted.iter().map(|word| (*word, weight(word))).collect();
-    sets.iter()
-        .map(|set| {
+    documents
+        .iter()
+        .map(|(_, set)| {
             let length = 1.0 - B + B * set.len() as f64 / average.max(1.0);
-            let matched = weights.iter().filter(|(word, _)| set.contains(*word));
+            let matched = weights.iter().filter(|(word, _)| set.contains(**word));
             matched.map(|(_, weight)| weight * (K1 + 1.0) / (1.0 + K1 * length)).sum()
         })
         .collect()

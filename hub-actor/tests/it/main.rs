@@ -13,6 +13,7 @@ mod town;
 mod answers;
 mod choices;
 mod faults;
+mod forged;
 mod memory;
 mod prompts;
 mod requests;

@@ -57,6 +57,34 @@ fn always_is_stored_listed_kept_over_a_restart_and_revoked() {
 }
 
 #[test]
+fn an_always_may_have_an_end_and_an_end_may_be_given_later() {
+    run(async {
+        let plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain()).answering(|_| None);
+        let mut town = Town::found(plot).await;
+        let query = town.ann.query("draft it");
+        town.ann.send(&query).await.unwrap();
+        let prompt = town.ann.next_prompt().await;
+        town.ann.say(&Consent { days: Some(30), ..Consent::new(prompt.id, Choice::Always) }).await;
+        town.ann.await_end(&query.id).await;
+        let left = |grants: &serde_json::Value| {
+            let field = |name: &str| grants[0][name].as_u64().unwrap();
+            (field("expires") - field("created")) / (24 * 60 * 60)
+        };
+        let grants = town.ann.admin(Admin::Grants).await.unwrap();
+        assert_eq!(left(&grants), 30);
+        let grant = grants[0]["id"].as_str().unwrap().to_owned();
+        let bob = Client::join(&town.broker, "bob", Rc::new(|_| None)).await;
+        let end = |days| Admin::Expire { grant: grant.clone(), days };
+        assert!(bob.admin(end(7)).await.is_err());
+        assert!(town.ann.admin(end(31)).await.is_err() && town.ann.admin(end(0)).await.is_err());
+        town.ann.admin(end(7)).await.unwrap();
+        // The end is stored, not only known.
+        town.restart_hub().await;
+        assert_eq!(left(&town.ann.admin(Admin::Grants).await.unwrap()), 7);
+    });
+}
+
+#[test]
 fn nobody_answers_and_it_counts_as_refused() {
     run(async {
         let mut plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain()).answering(|_| None);

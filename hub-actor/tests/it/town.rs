@@ -117,6 +117,13 @@ impl Town {
         self.hub = Some(Hub::start_on(self.broker.bus(&Role::Hub).await, &self.config).await.unwrap());
     }
 
+    /// One more word in an app's manifest: it is another app now.
+    pub fn change_app(&self, name: &str) {
+        let file = self.broker.folder.path().join("apps").join(name).join("app.toml");
+        let text = std::fs::read_to_string(&file).unwrap().replace("For tests.", "For other tests.");
+        std::fs::write(file, text).unwrap();
+    }
+
     /// A host that nobody asked.
     pub async fn stranger(&self, name: &str) -> bus::client::Bus {
         self.broker.bus(&Role::Host(bus::id::HostId::parse(name).unwrap())).await

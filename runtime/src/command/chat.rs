@@ -31,7 +31,7 @@ const HELP: &str = "\
   /grants          permissions given for good; `/grants revoke ID` takes one back
   /defaults        which app does it, where several can; `/defaults clear NAME` has you asked again
   /memory          what is remembered; `/memory forget [APP]` forgets it
-  Prompts: o once, s this session, a always, d (or Esc) deny. Choices between apps: a number, d (or Esc) none.
+  Prompts: o once, s this session, a always, m for a month, d (or Esc) deny. Choices between apps: a number, d (or Esc) none.
 ";
 
 /// Talks until the person leaves.

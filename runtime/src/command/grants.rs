@@ -5,6 +5,7 @@
 
 use bus::message::user::Admin;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{admin, print, print_json, user};
 use crate::cli::{Global, Grants};
@@ -20,14 +21,25 @@ pub async fn run(config: &Config, global: &Global, grants: &Grants) -> Result<u8
     let (who, what) = match grants {
         Grants::List { user } => (user, Admin::Grants),
         Grants::Revoke { grant, user } => (user, Admin::Revoke { grant: grant.clone() }),
+        Grants::Expire { grant, days, user } => (user, Admin::Expire { grant: grant.clone(), days: *days }),
     };
     let value = admin(config, global.quiet || global.json, &user(who.as_ref())?, &what).await?;
     match (grants, global.json) {
         (_, true) => print_json(&value)?,
         (Grants::List { .. }, false) => print(&table(&value)),
         (Grants::Revoke { grant, .. }, false) => print(&format!("revoked {grant}\n")),
+        (Grants::Expire { grant, .. }, false) => {
+            print(&format!("{grant} ends on {}\n", day(value.get("expires"))));
+        }
     }
     Ok(0)
+}
+
+/// The day of a time in Unix seconds.
+fn day(seconds: Option<&Value>) -> String {
+    let time =
+        seconds.and_then(Value::as_i64).and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(|| "?".to_owned(), |time| time.date().to_string())
 }
 
 /// One line a grant.
@@ -49,11 +61,11 @@ pub fn table(value: &Value) -> String {
             field("functionality"),
             field("scope"),
             field("reach"),
-            match field("expires").as_str() {
-                "" => String::new(),
-                end => format!(", until {end}"),
+            match grant.get("expires") {
+                None | Some(Value::Null) => String::new(),
+                end => format!(", until {}", day(end)),
             },
-            field("created")
+            day(grant.get("created"))
         )
     };
     grants.iter().map(line).collect()

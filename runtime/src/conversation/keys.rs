@@ -13,7 +13,7 @@ use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal;
 use tokio::sync::mpsc;
 
-use crate::consent::{Pick, Reply, picked, spoken, typed};
+use crate::consent::{Pick, Reply, answered, picked, spoken};
 use crate::show;
 
 /// Where answers come from.
@@ -26,7 +26,7 @@ pub enum Keys {
 
 /// What a key means.
 enum Said {
-    All(Choice),
+    All(Reply),
     EachOfThem,
 }
 
@@ -85,12 +85,12 @@ impl Keys {
                 let several = !prompt.others.is_empty();
                 let meaning = move |key: char| match key {
                     'e' if several => Some(Said::EachOfThem),
-                    key => typed(&key.to_string(), &offers).map(Said::All),
+                    key => answered(&key.to_string(), &offers).map(Said::All),
                 };
                 match key(question, limit, meaning).await {
                     Some(Said::EachOfThem) => self.each(prompt).await,
-                    Some(Said::All(choice)) => {
-                        Reply { width: self.width(prompt, choice).await, ..choice.into() }
+                    Some(Said::All(reply)) => {
+                        Reply { width: self.width(prompt, reply.choice).await, ..reply }
                     }
                     None => Choice::Deny.into(),
                 }

@@ -131,7 +131,8 @@ impl View {
             Some(only) => format!(", {} of {}", only.len(), prompt.others.len().saturating_add(1)),
             None => String::new(),
         };
-        eprint_all(&format!("  {}\n", self.paint.dim(&format!("{word}{of}"))));
+        let days = reply.days.map_or(String::new(), |days| format!(", for {days} days"));
+        eprint_all(&format!("  {}\n", self.paint.dim(&format!("{word}{days}{of}"))));
         self.progress = Progress::new(if self.quiet { Quiet::Yes } else { Quiet::No });
     }
 

@@ -89,7 +89,7 @@ pub fn offers(prompt: &Prompt) -> String {
         .map(|offer| match offer {
             Choice::Once => "[o]nce",
             Choice::Session => "this [s]ession",
-            Choice::Always => "[a]lways",
+            Choice::Always => "[a]lways  for a [m]onth",
             Choice::Deny => "[d]eny",
         })
         .collect();

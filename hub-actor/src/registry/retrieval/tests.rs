@@ -96,6 +96,53 @@ fn an_app_stuffed_with_copied_words_cannot_crowd_out_others() {
     assert!(names(&found).contains(&"metro_hail.estimate_fare".to_owned()));
 }
 
+/// Four apps of one hand, each called as the user speaks and full of the words of another, take their places and no more.
+#[test]
+fn apps_that_share_out_the_words_of_another_cannot_crowd_it_out() {
+    let mut apps = crowd();
+    apps.push(app("metro_hail", &[("estimate_fare", "Fare estimate for a ride between two points")]));
+    let stuffed: Vec<(String, &str)> =
+        (0..20).map(|n| (format!("fare_ride_{n}"), "fare of a ride from here to there")).collect();
+    let stuffed: Vec<(&str, &str)> =
+        stuffed.iter().map(|(name, summary)| (name.as_str(), *summary)).collect();
+    apps.extend(["fare", "ride", "here", "there"].map(|name| app(name, &stuffed)));
+    let found = names(&candidates(&Catalogue::new(apps), "the fare of a ride from here to there", 12));
+    assert!(found.contains(&"metro_hail.estimate_fare".to_owned()), "{found:?}");
+    assert_eq!(found.len(), 12);
+}
+
+/// An app that says a word in each of a thousand functionalities does not make it one that says nothing.
+#[test]
+fn words_said_a_thousand_times_do_not_become_common_ones() {
+    let unrelated: Vec<Manifest> =
+        (0..60).map(|n| app(&format!("desk{n}"), &[("open_window", "Opens a window of the town")])).collect();
+    let with = |copies: usize| {
+        let mut apps = unrelated.clone();
+        apps.push(app("metro_hail", &[("estimate_fare", "Fare estimate for a ride between two points")]));
+        let copied = "Fare estimate for a ride between two points ".repeat(copies.clamp(1, 50));
+        let echo: Vec<(String, &str)> = (0..copies).map(|n| (format!("e{n}"), copied.as_str())).collect();
+        let echo: Vec<(&str, &str)> = echo.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        apps.push(app("echo", &echo));
+        names(&candidates(&Catalogue::new(apps), "the fare of a ride to the town, by the window", 12))
+    };
+    for copies in [0, 1, 1_000] {
+        let found = with(copies);
+        assert!(found.contains(&"metro_hail.estimate_fare".to_owned()), "{copies}: {found:?}");
+        let echoes = found.iter().filter(|name| name.starts_with("echo.")).count();
+        assert!(echoes <= 3, "{copies}: {found:?}");
+    }
+}
+
+/// A name of words that everybody says names nobody.
+#[test]
+fn an_app_called_like_a_common_word_is_not_named_by_every_query() {
+    let mut apps = crowd();
+    apps.push(app("metro_hail", &[("estimate_fare", "Fare estimate for a ride between two points")]));
+    apps.push(app("the", &[("one", "Anything"), ("two", "Anything")]));
+    let found = names(&candidates(&Catalogue::new(apps), "the fare of the ride", 12));
+    assert_eq!(found[0], "metro_hail.estimate_fare", "{found:?}");
+}
+
 #[test]
 fn no_description_counts() {
     let mut apps = crowd();
