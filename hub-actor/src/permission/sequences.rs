@@ -19,61 +19,73 @@ use super::label::{Label, Labels};
 use super::offer::{accepts, domain, widths};
 use super::policy::{Policy, Preset};
 use super::question::{Origin, Question, Target};
-use crate::plan::{Flowing, Plan, Planned, Record, Used, conformance};
+use crate::plan::{Flowing, Plan, Planned, Record, Used, conformance, resolve};
 
 const WORDS: &str = "Create a draft for bob@x.example with Hello, please";
 
 /// Everybody whom a request may name: the user's, one the plan wrote, look-alikes, strangers.
-const RECEIVERS: [&str; 8] = [
+const RECEIVERS: [&str; 9] = [
     "bob@x.example",
     "b\u{43e}b@x.example",
     "bob@x.example\u{200b}",
     "bob+1@x.example",
+    "ob@x.example",
     "eve@evil.example",
     "mal@evil.example",
     "carl@plan.example",
     "x@x.example.evil.example",
 ];
 
+/// A message of a spoke, and what the person says if it leads to a prompt.
 #[derive(Clone, Debug)]
-struct Request {
-    by: &'static str,
-    to: &'static str,
-    effect: Effect,
-    receiver: &'static str,
-    says: Choice,
-    width: Option<usize>,
+struct Message {
+    says: Says,
+    to: Vec<&'static str>,
     session: &'static str,
+    answer: Choice,
+    width: Option<usize>,
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
-    let what = select(vec![
-        ("mail.create_draft", Effect::Write),
-        ("mail.send", Effect::Irreversible),
-        ("drive.write", Effect::Write),
-        ("drive.share", Effect::Irreversible),
-    ]);
-    let says = select(vec![Choice::Once, Choice::Session, Choice::Always, Choice::Deny]);
-    let rest = (select(RECEIVERS.to_vec()), says, prop::option::of(0..3_usize), select(vec!["one", "two"]));
-    (select(vec!["mail", "drive"]), what, rest).prop_map(
-        |(by, (to, effect), (receiver, says, width, session))| Request {
-            by,
-            to,
-            effect,
-            receiver,
-            says,
-            width,
-            session,
-        },
+#[derive(Clone, Debug)]
+enum Says {
+    /// An app asks for something, while mail works on a step delegated to it.
+    Wants { by: &'static str, what: &'static str, effect: Effect },
+    /// A step has returned this; a later one of the plan writes to whom it names.
+    Gives { what: &'static str, effect: Effect },
+}
+
+const CHANGES: [(&str, Effect); 4] = [
+    ("mail.create_draft", Effect::Write),
+    ("mail.send", Effect::Irreversible),
+    ("drive.write", Effect::Write),
+    ("drive.share", Effect::Irreversible),
+];
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let wants = (select(vec!["mail", "drive"]), select(CHANGES.to_vec()))
+        .prop_map(|(by, (what, effect))| Says::Wants { by, what, effect });
+    let gives = select(CHANGES[..2].to_vec()).prop_map(|(what, effect)| Says::Gives { what, effect });
+    let answers = select(vec![Choice::Once, Choice::Session, Choice::Always, Choice::Deny]);
+    (
+        prop_oneof![3 => wants, 2 => gives],
+        prop::collection::vec(select(RECEIVERS.to_vec()), 1..4),
+        select(vec!["one", "two"]),
+        answers,
+        prop::option::of(0..3_usize),
     )
+        .prop_map(|(says, to, session, answer, width)| Message { says, to, session, answer, width })
 }
 
-/// mail works on a delegated step; the plan itself writes to somebody else.
+/// mail works on a delegated step; the plan itself writes to somebody else, and to whomever a result names.
 fn plan() -> Plan {
+    let taken = json!({"to": {"$from": "s3", "path": "/messages/0/to"}, "subject": "Hello", "body": "Hello"});
     let steps = json!([
         {"id": "s1", "kind": "delegate", "app": "mail", "request": "Create the draft", "after": []},
         {"id": "s2", "kind": "call", "functionality": "mail.create_draft", "after": [],
             "args": {"to": ["carl@plan.example"], "subject": "Hello", "body": "Hello"}},
+        {"id": "s3", "kind": "call", "functionality": "mail.newest", "args": {"count": 1}, "after": []},
+        {"id": "s4", "kind": "call", "functionality": "mail.create_draft", "after": [], "args": taken},
+        {"id": "s5", "kind": "call", "functionality": "mail.send", "after": [], "args": taken},
     ]);
     let text = json!({"answer": null, "steps": steps}).to_string();
     match Plan::parse(&text, &crate::plan::tests::catalogue()).unwrap() {
@@ -82,30 +94,66 @@ fn plan() -> Plan {
     }
 }
 
-fn question(plan: &Plan, request: &Request) -> Question {
-    let by = AppId::parse(request.by).unwrap();
-    let functionality = Functionality::parse(request.to).unwrap();
-    let args = json!({"to": [request.receiver], "subject": "Hello", "body": "Hello"});
+fn question(plan: &Plan, message: &Message) -> Question {
+    match message.says {
+        Says::Wants { by, what, effect } => wanted(plan, message, by, what, effect),
+        Says::Gives { what, effect } => given(plan, message, what, effect),
+    }
+}
+
+fn wanted(plan: &Plan, message: &Message, by: &str, what: &str, effect: Effect) -> Question {
+    let by = AppId::parse(by).unwrap();
+    let functionality = Functionality::parse(what).unwrap();
+    let args = json!({"to": message.to, "subject": "Hello", "body": "Hello"});
     let step = StepId::parse("s1").unwrap();
     let used = Used { by_plan: [step.clone()].into() };
-    let flowing = Flowing::Asked {
-        by: &by,
-        functionality: &functionality,
-        effect: request.effect,
-        args: &args,
-        words: WORDS,
-    };
+    let flowing =
+        Flowing::Asked { by: &by, functionality: &functionality, effect, args: &args, words: WORDS };
     Question {
-        user: UserId::parse("ann").unwrap(),
-        session: SessionId::parse(request.session).unwrap(),
-        query: WorkId::parse("q1").unwrap(),
         conformance: conformance(plan, &used, &Record::default(), flowing),
         destinations: destination::check(&["to".to_owned()], &args, &[], WORDS, Some(&by)),
         from: Origin::App(by.clone()),
         to: Target::Functionality(functionality),
         args,
         labels: Labels::of(Label::User).with(Label::App(by)),
-        effect: request.effect,
+        ..asked(message, effect, step)
+    }
+}
+
+/// The executor comes to the step that takes its receivers from what the spoke returned.
+fn given(plan: &Plan, message: &Message, what: &str, effect: Effect) -> Question {
+    let id = |text: &str| StepId::parse(text).unwrap();
+    let mut record = Record::default();
+    let value = json!({"messages": [{"id": "m1", "to": message.to, "body": message.to.join(", ")}]});
+    record.finished(id("s3"), value, Labels::of(Label::parse("app:mail").unwrap()));
+    let step = id(if what == "mail.send" { "s5" } else { "s4" });
+    let resolved = resolve(plan.step(&step).unwrap(), &record).unwrap();
+    let flowing = Flowing::Step { step: &step, args: &resolved.args };
+    Question {
+        conformance: conformance(plan, &Used::default(), &record, flowing),
+        destinations: destination::check(&["to".to_owned()], &resolved.args, &resolved.sources, WORDS, None),
+        from: Origin::Plan,
+        to: Target::Functionality(Functionality::parse(what).unwrap()),
+        args: resolved.args,
+        labels: resolved.labels,
+        sources: resolved.sources,
+        ..asked(message, effect, step)
+    }
+}
+
+/// What all questions of these sequences have in common.
+fn asked(message: &Message, effect: Effect, step: StepId) -> Question {
+    Question {
+        user: UserId::parse("ann").unwrap(),
+        session: SessionId::parse(message.session).unwrap(),
+        query: WorkId::parse("q1").unwrap(),
+        from: Origin::Plan,
+        to: Target::Functionality(Functionality::parse("mail.send").unwrap()),
+        args: json!({}),
+        labels: Labels::none(),
+        effect,
+        conformance: crate::plan::Conformance::Unexpected { differs: "x".into() },
+        destinations: Vec::new(),
         sources: Vec::new(),
         pin: "h1".into(),
         attended: true,
@@ -113,46 +161,58 @@ fn question(plan: &Plan, request: &Request) -> Question {
     }
 }
 
+/// Did the person say yes to this receiver on this way, beyond the one time?
+fn confirmed(yes: &[(Question, Width)], question: &Question, receiver: &str) -> bool {
+    yes.iter().any(|(of, width)| {
+        (&of.from, &of.to) == (&question.from, &question.to)
+            && (of.destinations.iter().any(|shown| shown.value == receiver)
+                || match width {
+                    Width::Shown => false,
+                    Width::Domain(of) => domain(receiver).as_ref() == Some(of),
+                    Width::Anybody => true,
+                })
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_sequence_of_requests_changes_anything_for_a_receiver_that_nobody_named(requests in prop::collection::vec(any_request(), 1..20)) {
+    fn no_sequence_of_requests_changes_anything_for_a_receiver_that_nobody_named(messages in prop::collection::vec(any_message(), 1..20)) {
         let (plan, policy) = (plan(), Policy::preset(Preset::Balanced));
         let mut grants = Grants::default();
         // What the person said yes to, beyond this once.
-        let mut confirmed: Vec<(Request, Width)> = Vec::new();
-        for (number, request) in requests.iter().enumerate() {
-            let question = question(&plan, request);
+        let mut yes: Vec<(Question, Width)> = Vec::new();
+        for (number, message) in messages.iter().enumerate() {
+            let question = question(&plan, message);
+            prop_assert_eq!(question.destinations.len(), message.to.len());
             match decide(&policy, &grants, &question) {
                 Decision::Deny { .. } => {}
                 Decision::Allow { by, .. } => {
-                    let covered = confirmed.iter().any(|(of, width)| {
-                        (of.by, of.to) == (request.by, request.to)
-                            && match width {
-                                Width::Shown => of.receiver == request.receiver,
-                                Width::Domain(of) => domain(request.receiver).as_ref() == Some(of),
-                                Width::Anybody => true,
-                            }
-                    });
-                    prop_assert!(request.effect == Effect::Write, "{:?} by {}", request, by);
-                    prop_assert!(request.receiver == RECEIVERS[0] || covered, "{:?} by {}", request, by);
-                    // And never without the person's word: an app's own change is asked about.
-                    prop_assert!(by.starts_with("grant:"), "{:?} by {}", request, by);
+                    prop_assert!(question.effect == Effect::Write, "{:?} by {}", message, by);
+                    for receiver in &message.to {
+                        let named = *receiver == RECEIVERS[0];
+                        prop_assert!(named || confirmed(&yes, &question, receiver), "{:?} by {}", message, by);
+                    }
+                    // And what an app wants never without the person's word: its own change is asked about.
+                    let planned = question.from == Origin::Plan;
+                    prop_assert!(planned || by.starts_with("grant:"), "{:?} by {}", message, by);
                 }
                 Decision::Ask { warning, .. } => {
                     // An app's wish for another's receiver is never shown as planned.
-                    prop_assert!(request.receiver == RECEIVERS[0] || warning.is_some(), "{:?}", request);
+                    let others = message.to.iter().any(|receiver| *receiver != RECEIVERS[0]);
+                    let wanted = question.from != Origin::Plan;
+                    prop_assert!(!(wanted && others) || warning.is_some(), "{:?}", message);
                     let offered = widths(std::iter::once(&question));
-                    let width = request.width.and_then(|place| offered.get(place).cloned());
-                    if accepts(&question, request.says) {
+                    let width = message.width.and_then(|place| offered.get(place).cloned());
+                    if accepts(&question, message.answer) {
                         let extent = Extent { width: width.clone(), days: None };
                         let id = GrantId::parse(&format!("g{number}")).unwrap();
-                        if let Some(grant) = Grant::of_answers(&[&question], request.says, &extent, id, 0) {
+                        if let Some(grant) = Grant::of_answers(&[&question], message.answer, &extent, id, 0) {
                             grants.add(grant);
                         }
-                        if matches!(request.says, Choice::Session | Choice::Always) {
-                            confirmed.push((request.clone(), width.unwrap_or(Width::Shown)));
+                        if matches!(message.answer, Choice::Session | Choice::Always) {
+                            yes.push((question, width.unwrap_or(Width::Shown)));
                         }
                     }
                 }
@@ -161,19 +221,40 @@ proptest! {
     }
 }
 
-fn write(to: &str) -> Question {
-    let mut question = question(
-        &plan(),
-        &Request {
-            by: "mail",
-            to: "mail.create_draft",
-            effect: Effect::Write,
-            receiver: "eve@evil.example",
-            says: Choice::Once,
-            width: None,
-            session: "one",
-        },
+/// Control: in such sequences there are changes that are allowed, by the user's words and by a yes, so that the property is about
+/// something.
+#[test]
+fn what_the_user_named_or_confirmed_does_go_through() {
+    let (plan, policy) = (plan(), Policy::preset(Preset::Balanced));
+    let gives = |to: &'static str| Message {
+        says: Says::Gives { what: "mail.create_draft", effect: Effect::Write },
+        to: vec![to],
+        session: "one",
+        answer: Choice::Always,
+        width: None,
+    };
+    let mut grants = Grants::default();
+    let allowed =
+        |grants: &Grants, message: &Message| match decide(&policy, grants, &question(&plan, message)) {
+            Decision::Allow { by, .. } => by,
+            other => format!("{other:?}"),
+        };
+    assert_eq!(allowed(&grants, &gives(RECEIVERS[0])), "policy:planned-write");
+    let eve = gives("eve@evil.example");
+    assert!(allowed(&grants, &eve).contains("policy:destination"), "{}", allowed(&grants, &eve));
+    let id = GrantId::parse("g1").unwrap();
+    grants.add(
+        Grant::of_answers(&[&question(&plan, &eve)], Choice::Always, &Extent::default(), id, 0).unwrap(),
     );
+    assert_eq!(allowed(&grants, &eve), "grant:g1");
+    assert!(allowed(&grants, &gives("mal@evil.example")).contains("Ask"));
+}
+
+fn write(to: &str) -> Question {
+    let says = Says::Wants { by: "mail", what: "mail.create_draft", effect: Effect::Write };
+    let to_eve = vec!["eve@evil.example"];
+    let mut question =
+        question(&plan(), &Message { says, to: to_eve, session: "one", answer: Choice::Once, width: None });
     question.from = Origin::Plan;
     question.conformance = crate::plan::Conformance::Expected { step: StepId::parse("s2").unwrap() };
     question.destinations[0].value = to.to_owned();
