@@ -5,8 +5,9 @@
 //! Carries: I-06, I-17.
 //!
 //! In this order: a staging folder (`staging.rs`), the files (`pypi.rs`, `npm.rs`), a start in the jail to be asked what it
-//! offers (`offer.rs`), a manifest that denies what nobody has said (`propose.rs`), and the move to its place.
+//! offers (`offer.rs`; a server on the web is asked by way of the egress gateway, `remote.rs`), a manifest that denies what nobody has said (`propose.rs`), and the move to its place.
 
+pub mod access;
 pub mod difference;
 pub mod npm;
 pub mod offer;
@@ -14,6 +15,7 @@ pub mod openapi;
 pub mod program;
 pub mod propose;
 pub mod pypi;
+pub mod remote;
 pub mod source;
 pub mod staging;
 

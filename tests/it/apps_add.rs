@@ -5,6 +5,7 @@
 mod bad;
 mod change;
 mod packages;
+mod remote;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use system_tests::bundle::workspace;
 use system_tests::scratch::Scratch;
 use system_tests::system::{Asked, Options, System};
+use system_tests::web_server::{Server, answer};
 
 /// A server that tells the time, in the standard library of Python. `WORDS` is what it says of its tool.
 const SERVER: &str = r#"
@@ -273,4 +275,42 @@ fn a_web_api_is_added_by_its_description_and_reaches_its_own_server_only() {
     let refused = system.secgpt(&["apps", "add", "other", "--openapi", yaml.to_str().unwrap(), "--yes"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("it is YAML"), "{refused:?}");
+}
+
+#[test]
+fn a_web_api_that_wants_a_key_says_so_when_it_is_added_and_gets_it_when_it_is_called() {
+    let (system, scratch) = (system(), Scratch::new("api"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.block_on(Server::plain(|seen| match seen.header("x-pets-key") {
+        Some("k3y-of-mine") => {
+            answer("200 OK", &[("Content-Type", "application/json")], r#"{"name": "Rex"}"#)
+        }
+        _ => answer("401 Unauthorized", &[], ""),
+    }));
+    let description = json!({
+        "openapi": "3.1.0", "info": {"title": "Pets", "version": "1"}, "servers": [{"url": format!("http://{}", server.address)}],
+        "security": [{"key": []}],
+        "paths": {"/pet": {"get": {"operationId": "getPet", "responses": {"200": {"description": "it"}}}}},
+        "components": {"securitySchemes": {
+            "key": {"type": "apiKey", "in": "header", "name": "X-Pets-Key"},
+            "basic": {"type": "http", "scheme": "basic"},
+            "query": {"type": "apiKey", "in": "query", "name": "key"},
+        }},
+    });
+    std::fs::write(scratch.join("pets.json"), description.to_string()).unwrap();
+    let file = scratch.join("pets.json").display().to_string();
+    let added = system.secgpt(&["apps", "add", "pets", "--openapi", &file, "--yes"]);
+    assert!(added.code == Some(0) && added.stderr.contains("secgpt apps authorize pets"), "{added:?}");
+    let manifest = std::fs::read_to_string(system.state().join("apps/pets/app.toml")).unwrap();
+    assert!(
+        manifest.contains("[credentials.key]") && manifest.contains("# [credentials.basic]"),
+        "{manifest}"
+    );
+    assert!(manifest.contains("ends in logs"), "{manifest}");
+    assert_eq!(state_of(&system, "pets").as_deref(), Some("waiting"));
+    let mut command = system.command(&["apps", "authorize", "pets", "--from-env", "KEY_OF_PETS"]);
+    assert!(command.env("KEY_OF_PETS", "k3y-of-mine").output().unwrap().status.success());
+    assert_eq!(state_of(&system, "pets").as_deref(), Some("ok"));
+    assert!(system.ask("Use pets.getPet").answer().contains("Rex"));
+    assert_eq!(server.count(), 1, "it was not asked before it was called");
 }

@@ -1,8 +1,10 @@
-//! The command line over the sealed credentials, for `secgpt apps authorize` and for a person.
+//! The command line, for `secgpt apps authorize` and `secgpt apps add`: the sealed credentials, and one request.
 //!
 //! Answers: which credentials are there, and how does one come in?
 //! Never: takes a secret as an argument or variable, which other processes can read; prints one.
 //! Carries: I-15.
+
+mod fetch;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub enum Command {
     /// Credentials that the gateway adds to apps' requests.
     #[command(subcommand)]
     Credential(Change),
+    /// Sends one request of an app, by its manifest. Standard input and output: JSON
+    Fetch(fetch::Once),
 }
 
 /// What can be done with credentials.
@@ -91,8 +95,11 @@ const LARGEST: u64 = 64 << 10;
 /// Runs it, and says on standard error what went wrong.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
-    let Command::Credential(change) = command;
-    match act(change) {
+    let done = match command {
+        Command::Credential(change) => act(change),
+        Command::Fetch(once) => once.run(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             let _ = writeln!(std::io::stderr(), "error: {why}");
@@ -105,7 +112,7 @@ fn act(change: Change) -> Result<(), String> {
     let sealed = |error: SealError| chain(&error);
     match change {
         Change::Set(which) => {
-            let credential: Credential = input()?;
+            let credential: Credential = input(LARGEST)?;
             if let Credential::ApiKey { value } = &credential
                 && !value.expose().bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
             {
@@ -137,11 +144,11 @@ fn act(change: Change) -> Result<(), String> {
     }
 }
 
-/// What stands on standard input.
-fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+/// What stands on standard input, of so many bytes at most.
+fn input<T: serde::de::DeserializeOwned>(largest: u64) -> Result<T, String> {
     let mut text = String::new();
     std::io::stdin()
-        .take(LARGEST)
+        .take(largest)
         .read_to_string(&mut text)
         .map_err(|error| format!("standard input cannot be read: {error}"))?;
     // The parser's own words may quote the secret.
@@ -151,7 +158,7 @@ fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
 }
 
 /// One line on standard output. Whoever reads it may have gone away; then the rest is of no use either.
-fn say(said: &Said) -> Result<(), String> {
+fn say(said: &impl serde::Serialize) -> Result<(), String> {
     let line = serde_json::to_string(said).map_err(|error| error.to_string())?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| error.to_string())
@@ -159,7 +166,7 @@ fn say(said: &Said) -> Result<(), String> {
 
 impl Leave {
     fn ask(self) -> Result<(), String> {
-        let client: Client = input()?;
+        let client: Client = input(LARGEST)?;
         let app = self.which.app.clone();
         let manifest = installed(&self.apps, &app)?;
         let (store, owner) = self.which.open()?;

@@ -8,6 +8,7 @@
 //! needs, and so an operation is as good as its own parts. What an operation becomes is in [`bus::message::operation`].
 
 mod schema;
+mod security;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use bus::id::FunctionName;
 use bus::message::operation::Endpoint;
 use bus::message::user::Effect;
 use serde_json::Value;
+
+pub use security::{Flow, Scheme, SchemeKind};
 
 /// One operation of the description.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 //! Answers: where does an app come from, and what was said about it beforehand?
 //! Never: judges a name or an address; that is `install`'s part.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bus::id::AppId;
@@ -11,7 +12,8 @@ use clap::{ArgGroup, Args, ValueHint};
 /// `apps add`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Files are fetched without running anything of the package. The app is started in its jail and asked what it offers;
+Files are fetched without running anything of the package. The app is started in its jail and asked what it offers (a
+server on the web is asked through the egress gateway, which goes to its host and nowhere else);
 you see that and a proposed manifest, and agree, change it or leave it. All of it is pinned.
 
 Examples:
@@ -19,6 +21,7 @@ Examples:
   secgpt apps add files --npm @modelcontextprotocol/server-filesystem -- /data
   secgpt apps add repo --pypi mcp-server-git --read ~/project
   secgpt apps add mine --command '/home/me/bin/my-server --stdio'
+  secgpt apps add notes --url https://mcp.example.com/mcp
   secgpt apps add weather --openapi weather.json --yes")]
 #[command(group(ArgGroup::new("source").required(true).args(["pypi", "npm", "command", "url", "openapi"])))]
 pub struct Add {
@@ -34,9 +37,12 @@ pub struct Add {
     /// A program on this machine, with its arguments
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub command: Option<String>,
-    /// An MCP server on the web
+    /// An MCP server on the web (streamable HTTP)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Option<String>,
+    /// With --url: it is on a network of yours, at this address
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "url")]
+    pub local: Vec<SocketAddr>,
     /// A web API, by its OpenAPI description
     #[arg(long, value_name = "FILE_OR_URL", value_hint = ValueHint::AnyPath)]
     pub openapi: Option<String>,

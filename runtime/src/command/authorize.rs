@@ -5,7 +5,8 @@
 //! by argument or variable: it goes to that program on its standard input.
 //! Carries: I-15.
 
-mod gateway;
+pub(super) mod gateway;
+
 mod secret;
 
 use std::collections::BTreeSet;

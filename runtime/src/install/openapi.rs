@@ -7,7 +7,7 @@
 //! An address is fetched by this program with the rights of the person who typed it: it is not an app's request, and no
 //! credential goes with it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use manifest::Schema;
 use manifest::openapi::{Api, Operation};
 use serde_json::Value;
 
+use super::access::{self, Access};
 use super::propose::{Proposal, Proposed, destinations};
 use crate::error::Error;
 
@@ -40,6 +41,8 @@ pub struct Description {
     pub proposal: Proposal,
     /// The line of `[network]` that allows its server.
     pub network: String,
+    /// How it wants to be shown who asks.
+    pub access: Access,
 }
 
 /// Reads one, from a file or an address.
@@ -99,7 +102,8 @@ fn describe(text: String, place: &str) -> Result<Description, Error> {
         Error::failed(format!("the description {place} cannot be used: {error}"))
     };
     let api = Api::read(&root).map_err(wrong)?;
-    let network = network(&api.server().map_err(wrong)?).ok_or_else(|| {
+    let server = api.server().map_err(wrong)?;
+    let (network, host) = network(&server).zip(credential_host(&server)).ok_or_else(|| {
         Error::failed(format!("the description {place} names no server that can be reached"))
     })?;
     let mut proposal = Proposal::default();
@@ -129,7 +133,8 @@ fn describe(text: String, place: &str) -> Result<Description, Error> {
         instructions: Some(info("description")).filter(|text| !text.trim().is_empty()),
         ..Offer::default()
     };
-    Ok(Description { text, offer, proposal, network })
+    let access = access::of_api(&api.security(), &host);
+    Ok(Description { text, offer, proposal, network, access })
 }
 
 fn one(api: &Api<'_>, name: &FunctionName, operation: &Operation) -> Result<Proposed, String> {
@@ -148,20 +153,28 @@ fn one(api: &Api<'_>, name: &FunctionName, operation: &Operation) -> Result<Prop
 /// The line of `[network]` that allows a server and nothing else.
 #[must_use]
 pub fn network(server: &str) -> Option<String> {
-    let url = reqwest::Url::parse(server).ok()?;
-    let (host, port) = (url.host_str()?, url.port());
-    let number = port.or_else(|| url.port_or_known_default())?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = if bare == "localhost" {
-        Some("127.0.0.1".to_owned())
-    } else {
-        bare.parse::<IpAddr>().ok().map(|_| host.to_owned())
-    };
+    let (host, port, address) = parts(server)?;
     Some(match (address, port) {
-        (Some(address), _) => format!("local = [\"{address}:{number}\"]"),
+        (Some(address), _) => format!("local = [\"{address}\"]"),
         (None, Some(port)) => format!("hosts = [\"{host}:{port}\"]"),
         (None, None) => format!("hosts = [\"{host}\"]"),
     })
+}
+
+/// Whom a credential for a server goes to, as a manifest names it.
+fn credential_host(server: &str) -> Option<String> {
+    let (host, _, address) = parts(server)?;
+    Some(address.map_or(host, |address| address.to_string()))
+}
+
+/// A server's host, its port if it is not the usual one, and its address if it is named by one.
+fn parts(server: &str) -> Option<(String, Option<u16>, Option<SocketAddr>)> {
+    let url = reqwest::Url::parse(server).ok()?;
+    let (host, port) = (url.host_str()?.to_owned(), url.port());
+    let number = url.port_or_known_default()?;
+    let bare = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
+    let address = bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, number));
+    Some((host, port, address))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct Proposal {
     pub functions: Vec<Proposed>,
     /// What cannot be offered, each with the reason.
     pub left_out: Vec<String>,
+    /// What the server has besides: the names of functionalities that it would take, each with the protocol's method.
+    pub besides: Vec<(&'static str, &'static str)>,
 }
 
 /// How it is run, as it stands in the manifest.
@@ -49,7 +51,18 @@ pub enum Run<'a> {
         /// The file.
         file: &'a str,
         /// The line of `[network]`.
-        network: String,
+        network: &'a str,
+        /// Lines of `[credentials]`.
+        access: &'a str,
+    },
+    /// A server on the web, with the lines of `[network]` that allow its host.
+    Remote {
+        /// Where it is.
+        url: &'a str,
+        /// The lines of `[network]`.
+        network: &'a str,
+        /// Lines of `[credentials]`.
+        access: &'a str,
     },
 }
 
@@ -103,6 +116,18 @@ pub fn proposal(offer: &Offer) -> Proposal {
             Err(why) => proposal.left_out.push(why),
         }
     }
+    let taken = |name: &str| proposal.functions.iter().any(|function| function.name == name);
+    let besides = [
+        (offer.resources.is_empty(), "list_resources", "resources/list"),
+        (offer.resources.is_empty(), "read_resource", "resources/read"),
+        (offer.prompts.is_empty(), "list_prompts", "prompts/list"),
+        (offer.prompts.is_empty(), "get_prompt", "prompts/get"),
+    ];
+    proposal.besides = besides
+        .into_iter()
+        .filter(|(none, name, _)| !none && !taken(name))
+        .map(|(_, name, method)| (name, method))
+        .collect();
     proposal
 }
 
@@ -198,11 +223,11 @@ pub fn manifest(app: &AppId, description: &str, run: &Run<'_>, proposal: &Propos
                 text.push_str(&format!("read = {}\n", list(read.iter().map(String::as_str))));
             }
         }
-        Run::Openapi { file, network } => {
-            text.push_str(&format!(
-                "openapi = {}\n\n# Where it may go.\n[network]\n{network}\n",
-                quoted(file)
-            ));
+        Run::Openapi { file, network, access } => {
+            text.push_str(&format!("openapi = {}\n{}{access}", quoted(file), reach(network)));
+        }
+        Run::Remote { url, network, access } => {
+            text.push_str(&format!("url = {}\n{}{access}", quoted(url), reach(network)));
         }
     }
     text.push_str(
@@ -210,8 +235,25 @@ pub fn manifest(app: &AppId, description: &str, run: &Run<'_>, proposal: &Propos
          # destinations: parameters that say who receives, or where something goes; their values come from you.\n\
          # summary: one line in your words, which the planner may read. Without it the planner sees names only.\n",
     );
-    for function in &proposal.functions {
-        text.push_str(&entry(function));
+    text.push_str(&entries(proposal));
+    text
+}
+
+fn reach(network: &str) -> String {
+    format!("\n# Where it may go, and nowhere else.\n[network]\n{network}\n")
+}
+
+/// An entry for each functionality, and for what the server has besides as comments.
+#[must_use]
+pub fn entries(proposal: &Proposal) -> String {
+    let mut text: String = proposal.functions.iter().map(entry).collect();
+    if !proposal.besides.is_empty() {
+        text.push_str("\n# It also has what the protocol calls resources or prompts. To offer these, take the # away:\n");
+    }
+    for (name, method) in &proposal.besides {
+        text.push_str(&format!(
+            "#\n# [[functionality]]\n# name = \"{name}\"\n# effect = \"read\"\n# method = \"{method}\"\n"
+        ));
     }
     text
 }
@@ -239,15 +281,15 @@ pub fn effect_name(effect: Effect) -> &'static str {
 }
 
 /// A comment is one line; what a stranger wrote in it must not begin another.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     crate::show::clean::line(text, 160)
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", items.map(quoted).collect::<Vec<_>>().join(", "))
 }
 
@@ -299,6 +341,26 @@ mod tests {
         let proposal = proposal(&Offer { tools, ..Offer::default() });
         assert_eq!(proposal.functions.len(), 1);
         assert_eq!(proposal.left_out.len(), 4, "{:?}", proposal.left_out);
+    }
+
+    #[test]
+    fn resources_and_prompts_are_proposed_as_comments_that_are_entries() {
+        let listed =
+            || vec![bus::message::offer::Listed { name: "a:b\n[network]".into(), description: None }];
+        let tools = vec![tool("get_prompt", Value::Null)];
+        let offer = Offer { tools, resources: listed(), prompts: listed(), ..Offer::default() };
+        let text = entries(&proposal(&offer));
+        let count = |text: &str| {
+            let parsed: toml::Table = toml::from_str(text).unwrap();
+            parsed["functionality"].as_array().unwrap().len()
+        };
+        assert_eq!(count(&text), 1, "{text}");
+        let bare: String = text
+            .lines()
+            .skip_while(|line| !line.ends_with("away:"))
+            .skip(1)
+            .fold(String::new(), |text, line| text + line.trim_start_matches('#') + "\n");
+        assert_eq!(count(&bare), 3, "a tool has the fourth's name: {bare}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Never: hands a registry's client a word that it could take for an option, a path, or an address.
 //! Carries: I-17.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::error::Error;
 
 /// Where an app comes from.
@@ -15,8 +17,23 @@ pub enum Source {
     Npm(Package),
     /// A program on this machine, with its arguments.
     Command(Vec<String>),
+    /// An MCP server on the web.
+    Url(Remote),
     /// A web API by its OpenAPI description: a file or an address.
     Openapi(String),
+}
+
+/// A server on the web.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is.
+    pub url: String,
+    /// Its host: a name, or an address.
+    host: String,
+    /// Its port, if another than the scheme's.
+    port: Option<u16>,
+    /// Addresses on a private network that the person has named.
+    local: Vec<SocketAddr>,
 }
 
 /// A package and, if one was named, a version of it.
@@ -98,16 +115,81 @@ pub fn command(text: &str) -> Result<Vec<String>, Error> {
     }
 }
 
-/// An address of the web; `http` only for this machine.
-///
-/// # Errors
-/// If it is anything else.
-pub fn address(text: &str) -> Result<String, Error> {
-    let plain = text.starts_with("https://") || text.starts_with("http://");
-    if plain && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Ok(text.to_owned());
+impl Remote {
+    /// An address of the web. Whether it may be gone to is the gateway's to say; `http` is for an address that the
+    /// person has named, since nobody else should be on the way there.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn parse(text: &str, local: &[SocketAddr]) -> Result<Self, Error> {
+        let wrong = || Error::usage(format!("{text:?} is not an address that begins with https://"));
+        let plain = text.starts_with("https://") || text.starts_with("http://");
+        if !plain || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(wrong());
+        }
+        let url = reqwest::Url::parse(text).map_err(|error| wrong().because(error))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::usage("a name or a password does not belong into an address")
+                .hint("give it with `secgpt apps authorize` when the app is there"));
+        }
+        let host = url.host_str().ok_or_else(wrong)?.to_owned();
+        if !host.contains(['.', ':']) {
+            return Err(Error::usage(format!("{host:?} is not a name of the web"))
+                .hint("for a server on a network of yours give its address, in the URL and with --local ADDRESS:PORT"));
+        }
+        let remote = Self { url: text.to_owned(), host, port: url.port(), local: local.to_vec() };
+        if url.scheme() == "http" && !remote.is_named() {
+            return Err(Error::usage(format!("{text:?} is not an address that begins with https://")).hint(
+                "http is for a server on a network of yours, with its address and port: --local ADDRESS:PORT",
+            ));
+        }
+        Ok(remote)
     }
-    Err(Error::usage(format!("{text:?} is not an address that begins with https://")))
+
+    /// Its host, if that is an address.
+    fn address(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    fn is_named(&self) -> bool {
+        let port = |default: u16| self.port.unwrap_or(default);
+        let own = if self.url.starts_with("https:") { port(443) } else { port(80) };
+        self.address().is_some_and(|address| self.local.contains(&SocketAddr::new(address, own)))
+    }
+
+    /// The lines of `[network]` that allow its host and nothing else. An address is allowed only if it was named.
+    #[must_use]
+    pub fn network(&self) -> String {
+        let mut lines = Vec::new();
+        if self.address().is_none() {
+            let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+            lines.push(format!("hosts = [\"{}{port}\"]", self.host));
+        }
+        if !self.local.is_empty() {
+            let all: Vec<String> = self.local.iter().map(|address| format!("\"{address}\"")).collect();
+            lines.push(format!("local = [{}]", all.join(", ")));
+        }
+        lines.join("\n")
+    }
+
+    /// What to do if it cannot be reached.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let private = self.local.is_empty();
+        private.then(|| {
+            "a server on a network of yours is named by its address: --local ADDRESS:PORT".to_owned()
+        })
+    }
+
+    /// Whom a credential goes to, as a manifest names it.
+    #[must_use]
+    pub fn credential_host(&self) -> String {
+        let port = self.port.unwrap_or(if self.url.starts_with("https:") { 443 } else { 80 });
+        match self.address() {
+            Some(address) => SocketAddr::new(address, port).to_string(),
+            None => self.host.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,5 +267,36 @@ mod tests {
         assert_eq!(command("a 'b c' \"d e\" $HOME *").unwrap(), ["a", "b c", "d e", "$HOME", "*"]);
         assert!(command("").is_err());
         assert!(command("a 'b").is_err());
+    }
+
+    #[test]
+    fn a_server_on_the_web_has_its_host_and_nothing_else() {
+        let local: SocketAddr = "10.0.0.5:9000".parse().unwrap();
+        let check = |url: &str, local: &[SocketAddr], network: &str, credential: &str| {
+            let remote = Remote::parse(url, local).unwrap();
+            assert_eq!(
+                (remote.network().as_str(), remote.credential_host().as_str()),
+                (network, credential),
+                "{url}"
+            );
+        };
+        check("https://mcp.a.example/mcp", &[], "hosts = [\"mcp.a.example\"]", "mcp.a.example");
+        check("https://mcp.a.example:8443/", &[], "hosts = [\"mcp.a.example:8443\"]", "mcp.a.example");
+        check("http://10.0.0.5:9000/mcp", &[local], "local = [\"10.0.0.5:9000\"]", "10.0.0.5:9000");
+        // Not named: nothing is allowed, whatever was typed as the address.
+        check("https://10.0.0.6:9000/mcp", &[], "", "10.0.0.6:9000");
+        let both = "hosts = [\"mcp.a.example\"]\nlocal = [\"10.0.0.5:9000\"]";
+        check("https://mcp.a.example/", &[local], both, "mcp.a.example");
+        for url in [
+            "http://mcp.a.example/",
+            "http://10.0.0.6:9000/",
+            "ftp://a.example/",
+            "mcp.a.example",
+            "https://a b/",
+            "http://localhost/",
+        ] {
+            assert!(Remote::parse(url, &[local]).is_err(), "{url}");
+        }
+        assert!(Remote::parse("https://me:secret@a.example/", &[]).is_err());
     }
 }

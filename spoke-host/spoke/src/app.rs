@@ -6,11 +6,11 @@
 
 pub(crate) mod describe;
 pub(crate) mod http;
+pub(crate) mod mcp;
 pub(crate) mod prompt;
 
 mod frames;
 mod hint;
-mod mcp;
 mod stderr;
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::job::{Job, cut};
 use crate::start::Failed;
@@ -136,6 +136,8 @@ impl Undertaker {
 pub(crate) struct App {
     life: watch::Receiver<Life>,
     undertaker: Undertaker,
+    /// A call has come.
+    wanted: Arc<Notify>,
 }
 
 impl App {
@@ -160,20 +162,28 @@ impl App {
         let frames = frames::Frames::new(child.stdout, child.stdin, undertaker.clone()).logging(says.clone());
         tokio::spawn(mcp::over_pipes(frames, profile.clone(), says, undertaker.clone()));
         tokio::spawn(watch_over(control, life.clone(), undertaker.clone(), last_words, child._launcher));
-        Ok(Self { life, undertaker })
+        Ok(Self { life, undertaker, wanted: Arc::default() })
     }
 
-    /// An app whose server is on the web. There is nothing to wait for: it is greeted on the side.
+    /// An app whose server is on the web. It is greeted when it is first called: before that the gateway does not know
+    /// for whom, and so with which credential.
     pub(crate) fn remote(url: String, profile: &Profile, web: Web, log: stderr::Log) -> Self {
         let (tell, life) = watch::channel(Life::Starting);
         let undertaker = Undertaker(tell, profile.app.clone());
         let says = stderr::elsewhere(log);
-        tokio::spawn(mcp::over_the_web(web, url, profile.clone(), says, undertaker.clone()));
-        Self { life, undertaker }
+        let wanted = Arc::<Notify>::default();
+        let (first, profile, own) = (Arc::clone(&wanted), profile.clone(), undertaker.clone());
+        tokio::spawn(async move {
+            first.notified().await;
+            mcp::over_the_web(web, url, profile, says, own).await;
+        });
+        Self { life, undertaker, wanted }
     }
 
     /// Calls a functionality of the app.
     pub(crate) async fn call(&self, job: &Job, function: &Function, args: Value) -> Result<Value, Failure> {
+        // Kept, should nobody wait for it yet or any more.
+        self.wanted.notify_one();
         let server = self.serving().await?;
         match server.call(job, function, args).await {
             Ok(value) => Ok(value),

@@ -5,6 +5,7 @@
 //! Carries: I-10, I-11, I-16.
 
 pub mod describe;
+pub mod remote;
 pub mod start;
 
 pub mod operator;

@@ -17,14 +17,16 @@ use super::agree::{self, Word};
 use super::folder;
 use super::show::of_manifest;
 use crate::cli::{Add, Global};
+use crate::command::authorize::gateway::Gateway;
 use crate::command::{interrupted, print, print_json, say, starting};
 use crate::config::Config;
 use crate::error::Error;
 use crate::install::program::{self, Program};
 use crate::install::propose::{self, Proposal, Run, effect_name};
-use crate::install::source::{self, Package, Source};
+use crate::install::remote::{self, Heard};
+use crate::install::source::{self, Package, Remote, Source};
 use crate::install::staging::{self, Staging};
-use crate::install::{npm, offer, openapi, pypi};
+use crate::install::{access, npm, offer, openapi, pypi};
 use crate::show::clean;
 use crate::show::paint::Paint;
 use crate::state::State;
@@ -69,11 +71,7 @@ fn source_of(add: &Add) -> Result<Source, Error> {
         (Some(package), ..) => Source::Pypi(Package::pypi(package)?),
         (_, Some(package), ..) => Source::Npm(Package::npm(package)?),
         (_, _, Some(words), ..) => Source::Command(source::command(words)?),
-        (_, _, _, Some(url), _) => {
-            let url = source::address(url)?;
-            return Err(Error::failed(format!("a server on the web cannot be asked what it offers before it is known: {url}"))
-                .hint("write its manifest yourself, with `url`, `[network]` and a schema for each functionality: see the README of data/apps"));
-        }
+        (_, _, _, Some(url), _) => Source::Url(Remote::parse(url, &add.local)?),
         (.., Some(description)) => Source::Openapi(description.clone()),
         _ => return Err(Error::usage("where does it come from?").hint("see `secgpt apps add --help`")),
     };
@@ -113,9 +111,14 @@ fn shown(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What was found out about it, before anybody has agreed.
+#[derive(Default)]
 struct Begun {
-    /// The line of the manifest that opens the web to it, if one is proposed.
+    /// The lines of the manifest that open the web to it, if some are proposed.
     reach: Option<String>,
+    /// The credential that it does not work without.
+    wants: Option<String>,
+    /// It has not said what it offers, as it wants to know first who asks.
+    silent: bool,
     from: String,
     offer: Offer,
     proposal: Proposal,
@@ -135,6 +138,10 @@ async fn find(
         tell(&format!("reading {place}"));
         return api(add, place, staging).await;
     }
+    if let Source::Url(remote) = source {
+        tell(&format!("asking {} what it offers, through the egress gateway", remote.url));
+        return server(config, add, remote, staging).await;
+    }
     let (dir, entry) = (staging.dir(), add.entry.as_deref());
     let mut program = match source {
         Source::Pypi(package) => {
@@ -149,7 +156,9 @@ async fn find(
             let words: Vec<String> = words.iter().chain(&add.args).cloned().collect();
             program::of_command(&words)?
         }
-        Source::Openapi(_) => return Err(Error::failed("it is no program of this machine")),
+        Source::Openapi(_) | Source::Url(_) => {
+            return Err(Error::failed("it is no program of this machine"));
+        }
     };
     program.read.extend(read.iter().filter(|path| !program::is_visible(path)).cloned());
     tell(&format!("asking {} in its jail what it offers", add.app));
@@ -162,14 +171,48 @@ async fn find(
         data: &staging.scratch("data"),
     };
     let offer = offer::ask(&start).await?;
-    let proposal = propose::proposal(&offer);
-    if proposal.functions.is_empty() {
-        return Err(Error::failed(format!("{} offers nothing that can be called", add.app)).hint(
-            proposal.left_out.first().map_or("it lists no tools".to_owned(), |why| clean::line(why, 300)),
-        ));
-    }
+    let proposal = callable(&add.app, &offer)?;
     write(add, &program, &offer, &proposal, staging)?;
-    Ok(Begun { reach: None, from: program.from, offer, proposal })
+    Ok(Begun { from: program.from, offer, proposal, ..Begun::default() })
+}
+
+/// What is proposed of an offer, if there is anything.
+pub(super) fn callable(app: &AppId, offer: &Offer) -> Result<Proposal, Error> {
+    let proposal = propose::proposal(offer);
+    if proposal.functions.is_empty() {
+        let why =
+            proposal.left_out.first().map_or("it lists no tools".to_owned(), |why| clean::line(why, 300));
+        return Err(Error::failed(format!("{app} offers nothing that can be called")).hint(why));
+    }
+    Ok(proposal)
+}
+
+/// A server on the web is asked under the manifest that will be proposed: it may be reached as it will be at work.
+async fn server(config: &Config, add: &Add, remote: &Remote, staging: &Staging) -> Result<Begun, Error> {
+    let (network, from) = (remote.network(), format!("url {}", remote.url));
+    let written = |access: &str, offer: &Offer, proposal: &Proposal| {
+        let run = Run::Remote { url: &remote.url, network: &network, access };
+        let words = words(offer, "an MCP server on the web");
+        staging.write("app.toml", &propose::manifest(&add.app, &words, &run, proposal, &from))
+    };
+    written("", &Offer::default(), &Proposal::default())?;
+    let way = Gateway::new(config)?.way(&staging.dir(), None);
+    let mut begun = Begun { reach: Some(network.clone()), from: from.clone(), ..Begun::default() };
+    let heard = remote::ask(way, &add.app, &remote.url).await;
+    match heard.map_err(|error| error.maybe_hint(remote.hint()))? {
+        Heard::Offer(offer) => {
+            begun.proposal = callable(&add.app, &offer)?;
+            begun.offer = *offer;
+            written("", &begun.offer, &begun.proposal)?;
+            staging.write(DISCOVERED, &discovered(&begun.offer)?)?;
+        }
+        Heard::SignIn => {
+            let access = access::of_server(&remote.credential_host());
+            written(&access.text, &begun.offer, &begun.proposal)?;
+            (begun.wants, begun.silent) = (access.wanted, true);
+        }
+    }
+    Ok(begun)
 }
 
 fn write(
@@ -189,22 +232,22 @@ fn write(
 
 /// A web API is not started: its description says all that it offers.
 async fn api(add: &Add, place: &str, staging: &Staging) -> Result<Begun, Error> {
-    let openapi::Description { text, offer, proposal, network } = openapi::take(place).await?;
+    let openapi::Description { text, offer, proposal, network, access } = openapi::take(place).await?;
     let from = format!("openapi {place}");
-    let reach = Some(network.clone());
-    let run = Run::Openapi { file: openapi::FILE, network };
+    let run = Run::Openapi { file: openapi::FILE, network: &network, access: &access.text };
     staging.write(openapi::FILE, &text)?;
     staging.write(
         "app.toml",
         &propose::manifest(&add.app, &words(&offer, "a web API"), &run, &proposal, &from),
     )?;
-    Ok(Begun { reach, from, offer, proposal })
+    Ok(Begun { reach: Some(network), wants: access.wanted, silent: false, from, offer, proposal })
 }
 
 /// What it says of itself, for its own model and for people.
 fn words(offer: &Offer, what: &str) -> String {
     let words = match &offer.instructions {
         Some(words) if !words.trim().is_empty() => words.trim().to_owned(),
+        _ if offer.name.is_empty() => what.to_owned(),
         _ => format!("{} {}, {what}", offer.name, offer.version),
     };
     words.chars().take(4000).collect()
@@ -242,10 +285,13 @@ async fn agreed(config: &Config, add: &Add, staging: &Staging) -> Result<Option<
 
 /// What it offers and what is proposed, for a terminal.
 fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
-    let Begun { from, offer, proposal, reach } = begun;
-    let server = clean::line(&format!("{} {}", offer.name, offer.version), 200);
-    let mut text =
-        format!("{}  {server}  {}\n", paint.name(app.as_str()), paint.dim(&clean::line(from, 200)));
+    let Begun { from, offer, proposal, reach, wants, silent } = begun;
+    let mut text = format!("{}  ", paint.name(app.as_str()));
+    if !offer.name.is_empty() {
+        text.push_str(&clean::line(&format!("{} {}", offer.name, offer.version), 200));
+        text.push_str("  ");
+    }
+    text.push_str(&format!("{}\n", paint.dim(&clean::line(from, 200))));
     for function in &proposal.functions {
         let effect = match effect_name(function.effect) {
             "read" => paint.good("read"),
@@ -262,13 +308,20 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
     }
     for (what, count) in [("resources", offer.resources.len()), ("prompts", offer.prompts.len())] {
         if 0 < count {
-            text.push_str(&format!("  it also has {count} {what}, which are not offered\n"));
+            let how = "which are not offered unless you say so in its manifest";
+            text.push_str(&format!("  it also has {count} {what}, {how}\n"));
         }
+    }
+    if *silent {
+        text.push_str("  it does not say what it offers before it knows who asks\n");
+    }
+    if let Some(name) = wants {
+        text.push_str(&format!("  it wants a credential, which its manifest calls {name}\n"));
     }
     text.push_str("  a write asks you first, what is irreversible always does; ");
     text.push_str(&match reach {
         None => "the web is closed to it".to_owned(),
-        Some(line) => format!("of the web it has {}", clean::line(line, 200)),
+        Some(lines) => format!("of the web it has {}", clean::line(&lines.replace('\n', ", "), 200)),
     });
     text
 }
@@ -295,7 +348,7 @@ fn told(
         print_json(&json!({
             "app": app, "dir": place, "from": begun.from, "pinned": lock.hash, "functionalities": functions,
             "left_out": begun.proposal.left_out, "resources": begun.offer.resources.len(),
-            "prompts": begun.offer.prompts.len(), "enabled": enabled,
+            "prompts": begun.offer.prompts.len(), "enabled": enabled, "wants": begun.wants, "silent": begun.silent,
         }))?;
         return Ok(0);
     }
@@ -303,13 +356,24 @@ fn told(
     if !enabled {
         say(&format!("`enabled` under [apps] in the settings does not name {app}, so it is not used"));
     }
-    if State::open(&config.state_dir)?.try_lock()?.is_err() {
-        say("the secgpt that runs now takes it up when it is started again");
+    running(config)?;
+    if begun.wants.is_some() && !manifest.credentials.is_empty() {
+        say(&format!("give it what it wants, or it is not offered: secgpt apps authorize {app}"));
     }
-    if let Some(function) = manifest.functions.first() {
+    if begun.silent {
+        say(&format!("then have it say what it offers, and agree to that: secgpt apps pin {app}"));
+    } else if let Some(function) = manifest.functions.first() {
         say(&format!("try: secgpt ask 'call {app}.{} with {{…}}', or in your own words", function.name));
     }
     Ok(0)
+}
+
+/// A system that runs has read its apps; whoever changes one is told.
+pub(super) fn running(config: &Config) -> Result<(), Error> {
+    if State::open(&config.state_dir)?.try_lock()?.is_err() {
+        say("the secgpt that runs now takes it up when it is started again");
+    }
+    Ok(())
 }
 
 /// Writes a file of an app that is installed.

@@ -4,6 +4,8 @@
 //! Never: pins what was not shown; starts the app outside of its jail.
 //! Carries: I-17.
 
+mod first;
+
 use std::collections::BTreeMap;
 
 use bus::message::offer::{Offer, Tool};
@@ -15,9 +17,11 @@ use super::agree::{self, Word};
 use super::show::of_manifest;
 use super::{add, folder, unknown};
 use crate::cli::{Global, Pin};
-use crate::command::{interrupted, print, print_json, say, starting};
+use crate::command::authorize::gateway::Gateway;
+use crate::command::{interrupted, print, print_json, say, starting, user};
 use crate::config::Config;
 use crate::error::Error;
+use crate::install::remote::{self, Heard};
 use crate::install::staging::Staging;
 use crate::install::{difference, offer, propose};
 use crate::show::clean;
@@ -32,6 +36,13 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
     let dir = folder(config, &pin.app).ok_or_else(|| unknown(config, &pin.app))?;
     let manifest = Manifest::as_it_stands(&dir, &config.limits).map_err(of_manifest)?;
     let asked = ask(config, global, &manifest).await?;
+    let (first, manifest) = match &asked {
+        Some(offer) if first::is_due(&manifest) => {
+            let (first, manifest) = first::propose(config, &manifest, offer)?;
+            (Some(first), manifest)
+        }
+        _ => (None, manifest),
+    };
     let now = match &asked {
         Some(offer) => offer::by_name(offer),
         None => said(&manifest).map_err(of_manifest)?,
@@ -76,16 +87,40 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
     let from = old.map(|lock| lock.from).unwrap_or_default();
     let lock = Lock::of(&manifest, from).map_err(of_manifest)?;
     add::rewrite(&dir, "app.lock", &lock.text().map_err(of_manifest)?)?;
+    if let Some(first) = first {
+        first.keep();
+    }
     offered_anew(&manifest, &now);
+    if !global.json {
+        add::running(config)?;
+    }
     told(global, &manifest, &changes, "pinned")
 }
 
 /// What the server says today; none for an app whose files say it all.
 async fn ask(config: &Config, global: &Global, manifest: &Manifest) -> Result<Option<Offer>, Error> {
-    let AppKind::Stdio { command } = &manifest.kind else { return Ok(None) };
-    if !manifest.dir.join(DISCOVERED).is_file() {
-        return Ok(None);
+    let pinned = manifest.dir.join(DISCOVERED).is_file();
+    let asking = async {
+        match &manifest.kind {
+            AppKind::Stdio { command } if pinned => jailed(config, global, manifest, command).await.map(Some),
+            AppKind::Remote { url } if pinned || first::is_due(manifest) => {
+                far(config, global, manifest, url).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    };
+    tokio::select! {
+        offer = asking => offer,
+        () = interrupted() => Err(Error::failed("interrupted; nothing was pinned")),
     }
+}
+
+async fn jailed(
+    config: &Config,
+    global: &Global,
+    manifest: &Manifest,
+    command: &[String],
+) -> Result<Offer, Error> {
     starting(global.quiet || global.json)(&format!("asking {} in its jail what it offers", manifest.app));
     let state = State::open(&config.state_dir)?;
     let staging = Staging::begin(&state, &manifest.app)?;
@@ -97,9 +132,26 @@ async fn ask(config: &Config, global: &Global, manifest: &Manifest) -> Result<Op
         dir: &manifest.dir,
         data: &staging.scratch("data"),
     };
-    tokio::select! {
-        offer = offer::ask(&start) => offer.map(Some),
-        () = interrupted() => Err(Error::failed("interrupted; nothing was pinned")),
+    offer::ask(&start).await
+}
+
+/// A server on the web, with what the person has given for it.
+async fn far(config: &Config, global: &Global, manifest: &Manifest, url: &str) -> Result<Offer, Error> {
+    let app = &manifest.app;
+    let what = clean::line(&format!("asking {url} what it offers, through the egress gateway"), 600);
+    starting(global.quiet || global.json)(&what);
+    let way = Gateway::new(config)?.way(&manifest.dir, Some(&user(None)?));
+    match remote::ask(way, app, url).await? {
+        Heard::Offer(offer) => Ok(*offer),
+        Heard::SignIn if manifest.credentials.is_empty() => {
+            let file = manifest.dir.join("app.toml").display().to_string();
+            Err(Error::failed(format!("{app} does not say what it offers before it knows who asks"))
+                .hint(format!("name a credential under [credentials] in {file}, run `secgpt apps authorize {app}`, and pin it again")))
+        }
+        Heard::SignIn => Err(Error::failed(format!(
+            "{app} does not say what it offers to this credential, or there is none"
+        ))
+        .hint(format!("run `secgpt apps authorize {app}`, and pin it again"))),
     }
 }
 

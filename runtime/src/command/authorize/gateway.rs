@@ -1,17 +1,21 @@
-//! The egress-gateway's program, run for one change of its credentials.
+//! The egress-gateway's program, run for one change of its credentials, or for one request of an app.
 //!
 //! Answers: what does it say to this?
 //! Never: gives it a secret by argument or variable.
-//! Carries: I-15.
+//! Carries: I-12, I-15.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use bus::id::{AppId, UserId};
 use bus::launch::authorize::{Client, Said};
+use bus::message::egress::{FetchReply, FetchRequest, WebError, WebFailure};
+use futures_util::stream::unfold;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use spoke::remote::{Fetch, Fetched};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::config::Config;
 use crate::environment;
@@ -26,6 +30,7 @@ pub struct Gateway {
     apps: Vec<PathBuf>,
     tls_ca: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    suffix_list: Option<PathBuf>,
 }
 
 /// Which credential.
@@ -62,6 +67,7 @@ impl Gateway {
             apps: config.apps.dirs.clone(),
             tls_ca: config.egress.tls_ca.clone(),
             key_file: config.egress.key_file.clone(),
+            suffix_list: config.egress.suffix_list.clone(),
         })
     }
 
@@ -139,6 +145,29 @@ impl Gateway {
         Err(own_words(&mut child).await)
     }
 
+    /// The way to the web of the app whose manifest stands in this folder; with the credentials of this user, if one is
+    /// named. Each request is a process of its own, which ends with whoever reads its answer.
+    #[must_use]
+    pub fn way(&self, app: &Path, user: Option<&UserId>) -> Fetch {
+        let mut arguments = vec!["fetch".into(), "--app".into(), app.as_os_str().to_owned()];
+        let mut more = |name: &str, value: Option<&Path>| {
+            arguments.extend(value.into_iter().flat_map(|value| [name.into(), value.as_os_str().to_owned()]));
+        };
+        more("--tls-ca", self.tls_ca.as_deref());
+        more("--suffix-list", self.suffix_list.as_deref());
+        if let Some(user) = user {
+            more("--folder", Some(&self.folder));
+            more("--key-file", self.key_file.as_deref());
+            more("--user", Some(Path::new(user.as_str())));
+        }
+        let program = self.program.clone();
+        Arc::new(move |request: FetchRequest| {
+            let mut command = Command::new(&program);
+            command.args(&arguments);
+            Box::pin(carry(command, request))
+        })
+    }
+
     fn command(&self, what: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["credential", what, "--folder"]).arg(&self.folder);
@@ -170,6 +199,43 @@ impl Gateway {
             _ => Err(own_words(&mut child).await),
         }
     }
+}
+
+/// One request by the gateway's program.
+async fn carry(mut command: Command, request: FetchRequest) -> Result<Fetched, WebFailure> {
+    let broken = |error: Error| WebFailure::new(WebError::Stopped, error.to_string());
+    let input = serde_json::to_string(&request).map_err(|error| lost(&error))?;
+    let mut child = start(&mut command, Some(input)).await.map_err(broken)?;
+    let Some(stdout) = child.stdout.take() else { return Err(broken(own_words(&mut child).await)) };
+    let mut lines = BufReader::new(stdout).lines();
+    match next(&mut lines).await? {
+        Some(FetchReply::Head { status, headers, .. }) => {
+            let body = unfold(Some((child, lines)), |held| async {
+                // Held to the end: who drops this ends the process.
+                let (child, mut lines) = held?;
+                match next(&mut lines).await {
+                    Ok(Some(FetchReply::Chunk { bytes, .. })) => Some((Ok(bytes), Some((child, lines)))),
+                    Ok(Some(FetchReply::End { .. })) => None,
+                    Ok(Some(FetchReply::Failed(failure))) | Err(failure) => Some((Err(failure), None)),
+                    Ok(_) => Some((Err(WebFailure::new(WebError::Cut, "the answer broke off")), None)),
+                }
+            });
+            Ok(Fetched { status, headers, body: Box::pin(body) })
+        }
+        Some(FetchReply::Failed(failure)) => Err(failure),
+        _ => Err(broken(own_words(&mut child).await)),
+    }
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<Option<FetchReply>, WebFailure> {
+    match lines.next_line().await.map_err(|error| lost(&error))? {
+        Some(line) => serde_json::from_str(&line).map(Some).map_err(|error| lost(&error)),
+        None => Ok(None),
+    }
+}
+
+fn lost(error: &dyn std::fmt::Display) -> WebFailure {
+    WebFailure::new(WebError::Stopped, format!("the egress-gateway is not understood: {error}"))
 }
 
 fn tell_or_last(said: &Said, tell: &mut impl FnMut(&Said) -> Result<(), Error>) -> Result<(), Error> {

@@ -5,17 +5,19 @@
 //! its tools for anything.
 //! Carries: I-16, I-17.
 
+pub(crate) mod remote;
+
 mod answer;
 mod client;
 mod offered;
-mod remote;
 mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::id::AppId;
-use bus::message::profile::{Function, Method, Profile};
+use bus::message::offer::Offer;
+use bus::message::profile::{Function, Method, Profile, Wishes};
 use bus::message::task::{Failure, FailureCode};
 use futures_util::TryFutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -23,12 +25,13 @@ use rmcp::model::{
     CallToolRequestParams, ErrorData, GetPromptRequestParams, JsonObject, PaginatedRequestParams,
     ReadResourceRequestParams,
 };
-use rmcp::service::{Peer, ServiceError};
+use rmcp::service::{ClientInitializeError, Peer, ServiceError};
 use rmcp::transport::Transport;
 use rmcp::{RoleClient, ServiceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::describe::everything;
 use super::frames::Frames;
 use super::stderr::Says;
 use super::{Life, Undertaker, hint};
@@ -42,6 +45,9 @@ use wish::Heard;
 
 /// How long a server has to greet and to list its tools. Some load a model or a package first.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// How long a server has to hear that its session is over.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long what a server on the web offers is taken for known: it is not heard when it changes.
 const NEWS: Duration = Duration::from_secs(60);
@@ -86,7 +92,14 @@ pub(super) async fn over_the_web(
     undertaker: Undertaker,
 ) {
     let limit = Duration::from_secs(profile.limits.task_s);
-    let how = converse(remote::transport(web, &url, limit), At::Web, profile, says, &undertaker).await;
+    let how = converse(
+        remote::transport(remote::by_gateway(web), &url, limit),
+        At::Web,
+        profile,
+        says,
+        &undertaker,
+    )
+    .await;
     undertaker.ended(FailureCode::App, &how, false, None);
 }
 
@@ -100,10 +113,7 @@ where
     let (asks, heard) = wish::channel();
     let client = Client { wishes: profile.wishes, asks, offered: offered.clone(), says };
     let greeting = async {
-        let running = client
-            .serve(transport)
-            .await
-            .map_err(|error| format!("did not greet as an MCP server: {}", chain(&error)))?;
+        let running = client.serve(transport).await.map_err(|error| ungreeted(&error))?;
         offered.look(running.peer(), &profile.functions).await?;
         Ok::<_, String>(running)
     };
@@ -139,6 +149,25 @@ where
     }
 }
 
+/// A server on the web that nobody trusts yet: greeted, and asked what it offers. Returns why it could not be.
+pub(crate) async fn asked(fetch: remote::Fetch, url: &str, wishes: Wishes) -> Result<Offer, String> {
+    let asked = async {
+        // As it will be spoken to at work: some servers offer more to a client that declares more.
+        let running = info(wishes)
+            .serve(remote::transport(fetch, url, GREETING))
+            .await
+            .map_err(|error| ungreeted(&error))?;
+        let offer = everything(running.peer()).await;
+        // So that the server may forget the session; if it does not answer to that, it keeps it.
+        let _ = tokio::time::timeout(FAREWELL, running.cancel()).await;
+        offer
+    };
+    match tokio::time::timeout(GREETING, asked).await {
+        Ok(offer) => offer.map_err(|how| cut(&how, MAX_WORDS)),
+        Err(_) => Err(format!("did not answer as an MCP server within {} s", GREETING.as_secs())),
+    }
+}
+
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
@@ -151,6 +180,19 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     said
+}
+
+/// Why a server was not greeted. The protocol's library puts the names of its own types before the web's words.
+fn ungreeted(error: &ClientInitializeError) -> String {
+    let words = match error {
+        ClientInitializeError::TransportError { error, .. } => match error.error.downcast_ref() {
+            Some(remote::Refused::Client(failure)) => failure.detail.clone(),
+            Some(remote::Refused::UnexpectedServerResponse(words)) => words.to_string(),
+            _ => chain(error.error.as_ref()),
+        },
+        other => chain(other),
+    };
+    format!("did not greet as an MCP server: {words}")
 }
 
 /// Why a call has no result.

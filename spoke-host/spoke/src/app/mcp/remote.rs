@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::message::egress::{WebError, WebFailure};
-use bytes::Bytes;
+use bus::id::WorkId;
+use bus::message::egress::{FetchRequest, WebError, WebFailure};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use http::{HeaderName, HeaderValue};
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
@@ -21,7 +23,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use crate::job::cut;
-use crate::web::{Answer, Ask, Web};
+use crate::web::{Ask, Web};
 
 /// The largest message, bytes: as over a pipe.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -33,21 +35,77 @@ const SESSION: &str = "mcp-session-id";
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 
-/// The gateway as an HTTP client.
+/// Has a request carried to the web, by the gateway's rules, and the answer back.
+pub type Fetch = Arc<dyn Fn(FetchRequest) -> BoxFuture<'static, Result<Fetched, WebFailure>> + Send + Sync>;
+
+/// What a server answered. Whoever drops it has no more interest in the rest.
+pub struct Fetched {
+    /// As the server said.
+    pub status: u16,
+    /// As the gateway hands them on.
+    pub headers: Vec<(String, String)>,
+    /// Piece by piece, at the pace at which they are taken.
+    pub body: BoxStream<'static, Result<Bytes, WebFailure>>,
+}
+
+/// Those who carry as an HTTP client.
 #[derive(Clone)]
 pub(super) struct Through {
-    web: Web,
+    fetch: Fetch,
     /// For one request with its answer.
     limit: Duration,
 }
 
-type Refused = StreamableHttpError<WebFailure>;
+pub(super) type Refused = StreamableHttpError<WebFailure>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
 
 /// The transport to a server at this address; `limit` is for each request.
-pub(super) fn transport(web: Web, url: &str, limit: Duration) -> StreamableHttpClientTransport<Through> {
+pub(super) fn transport(fetch: Fetch, url: &str, limit: Duration) -> StreamableHttpClientTransport<Through> {
     let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned());
-    StreamableHttpClientTransport::with_client(Through { web, limit }, config)
+    StreamableHttpClientTransport::with_client(Through { fetch, limit }, config)
+}
+
+/// The egress gateway, over the bus.
+pub(super) fn by_gateway(web: Web) -> Fetch {
+    Arc::new(move |request: FetchRequest| {
+        let web = web.clone();
+        Box::pin(async move {
+            let limit = Duration::from_millis(request.limit_ms);
+            let FetchRequest { method, url, headers, body, .. } = request;
+            let answer = web.fetch(None, Ask { method, url, headers, body }, limit).await?;
+            let (status, headers) = (answer.status, answer.headers().to_vec());
+            let pieces = unfold(Some(answer), |answer| async {
+                let mut answer = answer?;
+                match answer.chunk().await {
+                    Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
+                    Ok(None) => None,
+                    Err(failure) => Some((Err(failure), None)),
+                }
+            });
+            Ok(Fetched { status, headers, body: Box::pin(pieces) })
+        })
+    })
+}
+
+impl Fetched {
+    /// The first header of this name, however it is written.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Up to `most` bytes of the body, and whether there was more.
+    async fn whole(mut self, most: usize) -> Result<(Bytes, bool), WebFailure> {
+        let mut all = BytesMut::new();
+        while let Some(bytes) = self.body.next().await.transpose()? {
+            let room = most.saturating_sub(all.len());
+            all.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            if room < bytes.len() {
+                return Ok((all.freeze(), true));
+            }
+        }
+        Ok((all.freeze(), false))
+    }
 }
 
 impl Through {
@@ -59,14 +117,22 @@ impl Through {
         more: &HashMap<HeaderName, HeaderValue>,
         mut headers: Vec<(String, String)>,
         body: Bytes,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Fetched, Refused> {
         headers.extend(session.map(|session| (SESSION.to_owned(), session.to_owned())));
         let more = more
             .iter()
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
         headers.extend(more);
-        let ask = Ask { method: method.to_owned(), url: url.to_owned(), headers, body };
-        self.web.fetch(None, ask, self.limit).await.map_err(StreamableHttpError::Client)
+        let request = FetchRequest {
+            id: WorkId::fresh(),
+            task: None,
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers,
+            body,
+            limit_ms: u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX),
+        };
+        (self.fetch)(request).await.map_err(StreamableHttpError::Client)
     }
 }
 
@@ -110,8 +176,8 @@ impl StreamableHttpClient for Through {
                 }
             }
             status => {
-                let body = answer.body(MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
-                Err(refused(status, &String::from_utf8_lossy(&body.bytes)))
+                let (words, _) = answer.whole(MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
+                Err(refused(status, &String::from_utf8_lossy(&words)))
             }
         }
     }
@@ -164,22 +230,22 @@ fn refused(status: u16, words: &str) -> Refused {
 }
 
 /// One message.
-async fn read(answer: Answer) -> Result<ServerJsonRpcMessage, Refused> {
-    let body = answer.body(MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
-    if body.cut {
+async fn read(answer: Fetched) -> Result<ServerJsonRpcMessage, Refused> {
+    let (body, cut) = answer.whole(MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
+    if cut {
         return Err(StreamableHttpError::ResponseBodyTooLarge { max_size: MAX_MESSAGE });
     }
-    serde_json::from_slice(&body.bytes).map_err(StreamableHttpError::Deserialize)
+    serde_json::from_slice(&body).map_err(StreamableHttpError::Deserialize)
 }
 
 /// The server's events, each of bounded size.
-fn events(answer: Answer) -> Events {
-    let pieces = unfold((answer, 0_usize, false), |(mut answer, mut held, over)| async move {
+fn events(answer: Fetched) -> Events {
+    let pieces = unfold((answer.body, 0_usize, false), |(mut body, mut held, over)| async move {
         if over {
             return None;
         }
-        match answer.chunk().await {
-            Ok(Some(bytes)) => {
+        match body.next().await? {
+            Ok(bytes) => {
                 held = held_after(held, &bytes);
                 let piece = if MAX_MESSAGE < held {
                     Err(WebFailure::new(
@@ -190,10 +256,9 @@ fn events(answer: Answer) -> Events {
                     Ok(bytes)
                 };
                 let over = piece.is_err();
-                Some((piece, (answer, held, over)))
+                Some((piece, (body, held, over)))
             }
-            Ok(None) => None,
-            Err(failure) => Some((Err(failure), (answer, held, true))),
+            Err(failure) => Some((Err(failure), (body, held, true))),
         }
     });
     SseStream::from_bytes_stream(Box::pin(pieces)).boxed()
