@@ -68,7 +68,8 @@ SECGPT_<SECTION>_<KEY>, then from --set SECTION.KEY=VALUE. All of them, with wha
   [apps]        dirs (data/apps; those that were added are always found), enabled (all found)
   [egress]      suffix_list, tls_ca, key_file (none: those that are shipped, the machine's,
                 and one of its own)
-  [permission]  preset (strict | balanced | locked; balanced), policies,
+  [permission]  preset (strict | balanced | locked; balanced), policies (none, beside what
+                was accepted of `policy suggest`),
                 prompt_timeout (\"120s\")
   [sandbox]     memory_mb (512), cpu_s (60), file_mb (64), data_mb (256), processes (64),
                 open_files (256), task_s (180), model_calls (24), tokens (400000),
@@ -429,12 +430,17 @@ Exit codes: 0 all as expected, 1 something differs, 2 the file cannot be used.")
     /// Why was a flow decided so, and what would change it?
     #[command(after_help = "\
 Examples:
-  secgpt policy explain                    all flows of the last conversation
+  secgpt policy explain                    all flows of the last conversation, or case study
   secgpt policy explain --flow 2           the second of them
+  secgpt policy explain --list             the conversations that are kept
   secgpt policy explain --session S --json
 
-Only what was asked from this state folder is known; private queries are not kept.")]
+Only what was asked from this state folder is known: the last hundred conversations; private queries are
+not kept.")]
     Explain {
+        /// List the conversations that are kept
+        #[arg(long, conflicts_with_all = ["session", "flow"])]
+        list: bool,
         /// Of this conversation [default: the last one]
         #[arg(long, value_name = "S")]
         session: Option<SessionId>,
@@ -444,13 +450,15 @@ Only what was asked from this state folder is known; private queries are not kep
     },
     /// Which rules would have spared questions? The narrowest first
     #[command(after_help = "\
-Only what the plan foresaw and you allowed every time is suggested. For one way alone, a grant is less: answer
-“session” or “always” when you are asked.")]
+Only what the plan foresaw, and you allowed and never refused, is suggested. A rule that you accept is in force when
+secgpt has started anew, and is taken back by deleting it in its file. For one way alone, a grant is less:
+answer “session”, “month” or “always” when you are asked.")]
     Suggest {
-        /// Write this one into a file
+        /// Accept this one
         #[arg(long, value_name = "N")]
         accept: Option<usize>,
-        /// Into this file [default: policies/own.cedar in the state folder]
+        /// Write it into this file, which the settings name or will name [default: policies/accepted.cedar in the state folder, which
+        /// always counts]
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "accept")]
         out: Option<PathBuf>,
     },

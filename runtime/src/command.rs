@@ -81,7 +81,7 @@ fn print(text: &str) {
 }
 
 /// Keeps a query for `policy explain`. That it could not be kept does not change what was answered.
-fn remember(config: &Config, past: crate::past::Past) {
+pub fn remember(config: &Config, past: crate::past::Past) {
     if let Err(error) = crate::past::keep(&config.state_dir, past) {
         tracing::warn!(error = error.line(), "the query is not kept for `policy explain`");
     }

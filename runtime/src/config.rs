@@ -145,8 +145,10 @@ impl AppsConfig {
 pub struct PermissionConfig {
     /// The preset.
     pub preset: String,
-    /// More policy files.
+    /// More policy files: those that the settings name, and the rules that a person accepted.
     pub policies: Vec<PathBuf>,
+    /// Where rules go that a person accepts.
+    pub accepted: PathBuf,
     /// How long a person has to answer.
     pub prompt_timeout: Duration,
 }

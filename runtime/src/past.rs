@@ -25,6 +25,9 @@ pub struct Past {
     pub attended: bool,
     /// As `ask --json` prints it.
     pub outcome: Outcome,
+    /// Was it played, and not asked by anybody? Nothing is learned from what nobody wanted.
+    #[serde(default)]
+    pub played: bool,
 }
 
 /// Conversations that are kept; of more the oldest go.
@@ -80,6 +83,13 @@ pub fn of_session(state: &Path, session: Option<&SessionId>) -> Result<Vec<Past>
 #[must_use]
 pub fn all(state: &Path) -> Vec<Past> {
     by_age(&folder(state)).into_iter().filter_map(|(_, file)| read(&file).ok()).flatten().collect()
+}
+
+/// The conversations that are kept, the oldest first: each by its name, and with its queries.
+#[must_use]
+pub fn sessions(state: &Path) -> Vec<(SystemTime, Vec<Past>)> {
+    let files = by_age(&folder(state)).into_iter();
+    files.filter_map(|(when, file)| Some((when, read(&file).ok()?))).collect()
 }
 
 fn read(file: &Path) -> Result<Vec<Past>, Error> {

@@ -8,6 +8,7 @@ mod faults;
 mod llm_gateway;
 mod ordinary_user;
 mod parts;
+mod policy;
 mod reference;
 mod stores;
 mod strangers;

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::consent::Consent;
 use crate::conversation::{Conversation, Ended, Keys, View};
 use crate::error::Error;
+use crate::past::Past;
 use crate::state::State;
 use crate::system::System;
 
@@ -46,6 +47,9 @@ pub async fn isolated(
         outcome.model = outcome.model.or_else(|| system.note.clone());
         let answer = outcome.answer.clone().or_else(|| outcome.error.clone()).unwrap_or_default();
         note(&steps, format!("answer: {answer}"));
+        let (user, query, attended) = (user.clone(), (*query).to_owned(), consent.attends());
+        let past = Past { user, query, attended, outcome: (*outcome).clone(), played: true };
+        crate::command::remember(config, past);
         outcomes.push(*outcome);
     }
     let evidence = Evidence { data: config.state_dir.join("data").join(user.as_str()), outcomes };

@@ -76,7 +76,7 @@ async fn isolated(config: &Config, global: &Global, ask: &Ask) -> Result<u8, Err
             if !ask.who.private {
                 let (user, query, attended) = (user.clone(), ask.query.clone(), consent.attends());
                 let outcome = (*outcome).clone();
-                super::remember(config, Past { user, query, attended, outcome });
+                super::remember(config, Past { user, query, attended, outcome, played: false });
             }
             tell(global, &outcome, &streamed)
         }

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{print, print_json, starting};
+use super::{print, print_json, say, starting};
 use crate::case_study::{self, About, Play, study};
 use crate::cli::{CaseStudy, Global};
 use crate::config::Config;
@@ -74,6 +74,11 @@ pub async fn run(config: &Config, global: &Global, command: &CaseStudy) -> Resul
                 paint.dim(&clean::line(&check.found, 400))
             ));
         }
+    }
+    if !command.baseline && !quiet {
+        say(
+            "`secgpt policy explain` tells by which rule each flow of it was decided, and what would change that",
+        );
     }
     Ok(u8::from(broken))
 }

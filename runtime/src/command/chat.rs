@@ -224,7 +224,7 @@ impl Talk<'_> {
             if !self.conversation.private {
                 let (user, attended) = (self.user.clone(), self.conversation.consent.attends());
                 let (query, outcome) = (text.clone(), (*outcome).clone());
-                super::remember(self.config, Past { user, query, attended, outcome });
+                super::remember(self.config, Past { user, query, attended, outcome, played: false });
             }
             outcome.model = outcome.model.take().or_else(|| self.note.clone());
             match self.global.json {

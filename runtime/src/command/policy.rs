@@ -1,7 +1,7 @@
 //! `secgpt policy`: rules, tried and explained with nothing at work.
 //!
 //! Answers: are these rules, what would they decide, why was a flow decided so, and which would spare questions?
-//! Never: changes what is in force; a rule counts when the configuration names its file and the hub has started anew.
+//! Never: changes what is in force without a person's word; a rule that was accepted counts when the hub has started anew.
 
 mod cases;
 mod explain;
@@ -32,7 +32,10 @@ pub fn run(
             print(SCHEMA);
             Ok(0)
         }
-        PolicyCommand::Explain { session, flow } => explain::run(&config()?, global, session.as_ref(), *flow),
+        PolicyCommand::Explain { list: true, .. } => explain::list(&config()?, global),
+        PolicyCommand::Explain { session, flow, .. } => {
+            explain::run(&config()?, global, session.as_ref(), *flow)
+        }
         PolicyCommand::Suggest { accept, out } => suggest::run(&config()?, global, *accept, out.as_deref()),
     }
 }

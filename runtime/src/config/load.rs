@@ -160,6 +160,13 @@ fn check(raw: RawConfig, file: Option<PathBuf>) -> Result<Config, Error> {
         return Err(Error::usage(format!("permission.preset: there is no preset {preset:?}"))
             .hint(format!("presets are {}", PRESETS.join(", "))));
     }
+    let named = raw.permission.policies.unwrap_or_default().into_iter();
+    let mut policies: Vec<PathBuf> = named.map(existing("permission.policies")).collect::<Result<_, _>>()?;
+    // What was accepted counts without being named.
+    let accepted = state_dir.join("policies").join("accepted.cedar");
+    if accepted.is_file() && !policies.contains(&accepted) {
+        policies.push(accepted.clone());
+    }
     Ok(Config {
         bus: check_bus(raw.bus)?,
         model: ModelSettings {
@@ -184,13 +191,8 @@ fn check(raw: RawConfig, file: Option<PathBuf>) -> Result<Config, Error> {
         },
         permission: PermissionConfig {
             preset,
-            policies: raw
-                .permission
-                .policies
-                .unwrap_or_default()
-                .into_iter()
-                .map(existing("permission.policies"))
-                .collect::<Result<_, _>>()?,
+            policies,
+            accepted,
             prompt_timeout: raw.permission.prompt_timeout.map_or(Duration::from_secs(120), |span| span.0),
         },
         limits: limits(&raw.sandbox)?,

@@ -7,6 +7,8 @@ use bus::id::SessionId;
 use bus::message::user::{Category, Effect, Flow, Named};
 use policy::{Change, Facts, Policy, Ruling};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Iso8601;
 
 use super::cases::word;
 use super::{in_force, print, print_json};
@@ -65,6 +67,30 @@ pub fn run(
         print_json(&told)?;
     } else if number == 0 {
         print("nothing flowed: the answer needed no app\n");
+    }
+    Ok(0)
+}
+
+/// Prints the conversations that are kept, the newest first.
+pub fn list(config: &Config, global: &Global) -> Result<u8, Error> {
+    let sessions = past::sessions(&config.state_dir);
+    let mut told = Vec::new();
+    for (when, queries) in sessions.iter().rev() {
+        let Some(first) = queries.first() else { continue };
+        let flows: usize = queries.iter().map(|query| query.outcome.flows.len()).sum();
+        let session = &first.outcome.session;
+        let day = OffsetDateTime::from(*when).format(&Iso8601::DEFAULT).unwrap_or_default();
+        let day = day.get(..16).unwrap_or(&day).replace('T', " ");
+        if !global.json {
+            let query = clean::line(&first.query, 80);
+            print(&format!("{session}  {day}  {flows:>3} flows  for {}: {query}\n", first.user));
+        }
+        told.push(json!({"session": session, "time": day, "user": first.user, "query": first.query, "queries": queries.len(), "flows": flows}));
+    }
+    match (global.json, told.is_empty()) {
+        (true, _) => print_json(&told)?,
+        (false, true) => print("no conversation is kept\n"),
+        (false, false) => print("Explain one with `secgpt policy explain --session S`.\n"),
     }
     Ok(0)
 }

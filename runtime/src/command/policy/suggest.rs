@@ -1,13 +1,13 @@
 //! `secgpt policy suggest`: rules that would have spared questions, least first.
 //!
 //! Answers: which rule would have let through what was always allowed, and nothing that was refused?
-//! Never: suggests what is not in the plan, what was refused once, or stored data; puts a rule in force.
+//! Never: suggests what is not in the plan, what was refused once, or stored data; puts a rule in force that nobody
+//! accepted, or writes one with which the hub would not start.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use bus::message::user::{Category, Effect, Flow, Named, Verdict};
 use policy::{Facts, Policy, Ruling};
@@ -19,40 +19,54 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::error::Error;
 use crate::past;
-use crate::state::make_private;
+use crate::state::{make_private, write_private};
 
-/// A flow that was asked about, as the rules see it, and whether a person allowed it.
+/// A flow that the rules have asked about, as they see it, and what a person said.
 struct Seen {
     facts: Facts,
     flow: Flow,
     allowed: bool,
+    /// By a person, now or earlier. Where nobody was, nobody refused.
+    refused: bool,
+    /// Was a person bothered with it?
+    asked: bool,
 }
 
 /// A rule that could be written.
 #[derive(Debug)]
 struct Suggestion {
     what: String,
+    id: String,
     rule: String,
     spared: usize,
     irreversible: bool,
+    /// How wide it is, beside others for the same: 0 is the narrowest.
+    width: usize,
 }
 
 /// Prints them, or writes one into a file.
 pub fn run(config: &Config, global: &Global, accept: Option<usize>, out: Option<&Path>) -> Result<u8, Error> {
     let policy = in_force(config)?;
     let seen = seen(config, &policy);
-    let suggestions = suggestions(config, &seen);
+    let suggestions = suggestions(config, &policy, &seen);
     if let Some(number) = accept {
         let chosen = number.checked_sub(1).and_then(|place| suggestions.get(place));
         let chosen = chosen.ok_or_else(|| {
             Error::usage(format!("there is no suggestion {number}; there are {}", suggestions.len()))
         })?;
-        let file = out.map_or_else(|| config.state_dir.join("policies/own.cedar"), PathBuf::from);
-        append(&file, &chosen.rule)?;
+        let file = out.unwrap_or(&config.permission.accepted);
+        add(config, file, &chosen.rule)?;
         let named = file.display();
-        print(&format!(
-            "written to {named}\nIt counts when the configuration names it: [permission] policies = [\"{named}\"]\n"
-        ));
+        let counts =
+            if file == config.permission.accepted || config.permission.policies.iter().any(|of| of == file) {
+                "It counts when secgpt has started anew.".to_owned()
+            } else {
+                format!("It counts when the settings name the file: [permission] policies = [\"{named}\"]")
+            };
+        match global.json {
+            true => print_json(&json!({"rule": chosen.id, "file": file, "note": counts}))?,
+            false => print(&format!("{} is written to {named}\n{counts}\n", chosen.id)),
+        }
         return Ok(0);
     }
     if global.json {
@@ -69,7 +83,7 @@ pub fn run(config: &Config, global: &Global, accept: Option<usize>, out: Option<
             number.saturating_add(1),
             suggestion.what,
             suggestion.spared,
-            seen.len(),
+            seen.iter().filter(|one| one.asked).count(),
             if suggestion.irreversible { "; what it does CANNOT BE UNDONE" } else { "" },
             suggestion.rule
         ));
@@ -82,21 +96,23 @@ pub fn run(config: &Config, global: &Global, accept: Option<usize>, out: Option<
 
 fn seen(config: &Config, policy: &Policy) -> Vec<Seen> {
     let mut seen = Vec::new();
-    for past in past::all(&config.state_dir) {
+    for past in past::all(&config.state_dir).into_iter().filter(|past| !past.played) {
         for flow in past.outcome.flows {
             let Ok(facts) = Facts::of_flow(&past.user, &flow, past.attended) else { continue };
             if matches!(policy.ruling(&facts), Ruling::Asks { each_time: false, .. }) {
-                seen.push(Seen { facts, allowed: flow.decision == Verdict::Allow, flow });
+                let (allowed, asked) = (flow.decision == Verdict::Allow, flow.by == "user");
+                let refused = !allowed && (asked || flow.by.starts_with("grant:"));
+                seen.push(Seen { facts, allowed, refused, asked, flow });
             }
         }
     }
     seen
 }
 
-/// Narrowest first for each functionality; of like ones the one that spares most.
-fn suggestions(config: &Config, seen: &[Seen]) -> Vec<Suggestion> {
+/// What can be undone first, the narrowest first, and of these the one first that spares most.
+fn suggestions(config: &Config, policy: &Policy, seen: &[Seen]) -> Vec<Suggestion> {
     let refused =
-        |to: &str| seen.iter().any(|other| other.flow.to == to && !other.allowed && other.facts.expected);
+        |to: &str| seen.iter().any(|other| other.flow.to == to && other.refused && other.facts.expected);
     let mut found: Vec<Suggestion> = Vec::new();
     let mut known = BTreeSet::new();
     for one in seen {
@@ -104,20 +120,33 @@ fn suggestions(config: &Config, seen: &[Seen]) -> Vec<Suggestion> {
         if !planned || !one.allowed || one.flow.category == Category::Data || refused(&one.flow.to) {
             continue;
         }
-        for (what, when) in widths(seen, &one.flow) {
-            let number = found.len().saturating_add(1);
+        for (width, (what, when)) in widths(seen, &one.flow).into_iter().enumerate() {
             if !known.insert(format!("{} {when}", one.flow.to)) {
                 continue;
             }
-            let name: String = one.flow.to.chars().map(|c| if c == '.' { '-' } else { c }).collect();
-            let rule = text(&format!("suggested-{name}-{number}"), &one.flow, &when);
+            let id = free_name(policy, &found, &one.flow.to);
+            let rule = text(&id, &one.flow, &when);
             if let Some(spared) = spares(config, seen, &rule) {
                 let irreversible = one.flow.effect == Effect::Irreversible;
-                found.push(Suggestion { what, rule, spared, irreversible });
+                found.push(Suggestion { what, id, rule, spared, irreversible, width });
             }
         }
     }
+    found.sort_by_key(|of| (of.irreversible, of.width, Reverse(of.spared)));
     found
+}
+
+/// A name that no rule has: two rules of one name are none.
+fn free_name(policy: &Policy, found: &[Suggestion], to: &str) -> String {
+    let name = to.replace('.', "-");
+    let taken = |id: &String| policy.rule(id).is_some() || found.iter().any(|other| other.id == *id);
+    let mut id = format!("accepted-{name}");
+    let mut number = 1_u32;
+    while taken(&id) {
+        number = number.saturating_add(1);
+        id = format!("accepted-{name}-{number}");
+    }
+    id
 }
 
 /// The conditions, narrowest first: these receivers; receivers from these sources.
@@ -183,18 +212,38 @@ fn spares(config: &Config, seen: &[Seen], rule: &str) -> Option<usize> {
     let policy = Policy::of_texts(&texts).ok()?;
     let lets = |one: &&Seen| matches!(policy.ruling(&one.facts), Ruling::Proceeds(_));
     let through: Vec<&Seen> = seen.iter().filter(lets).collect();
-    let right = through.iter().all(|one| one.allowed);
-    (right && !through.is_empty()).then_some(through.len())
+    let right = !through.iter().any(|one| one.refused);
+    let spared = through.iter().filter(|one| one.asked && one.allowed).count();
+    (right && 0 < spared).then_some(spared)
 }
 
-fn append(file: &Path, rule: &str) -> Result<(), Error> {
-    let failed =
-        |error: std::io::Error| Error::failed(format!("{} cannot be written", file.display())).because(error);
+/// Puts the rule behind what the file holds, if a hub would start with all of it.
+fn add(config: &Config, file: &Path, rule: &str) -> Result<(), Error> {
+    let wrong = |faults: &dyn std::fmt::Display| {
+        Error::failed(format!("nothing is written, as a hub would not start with it: {faults}"))
+    };
+    let read = |file: &Path| match fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        text => {
+            text.map_err(|error| Error::failed(format!("{} cannot be read", file.display())).because(error))
+        }
+    };
+    let text = match read(file)? {
+        text if text.is_empty() => format!("{rule}\n"),
+        text => format!("{}\n\n{rule}\n", text.trim_end()),
+    };
+    let others = config.permission.policies.iter().filter(|other| *other != file);
+    let mut texts = others
+        .map(|other| Ok((other.display().to_string(), read(other)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    texts.push((file.display().to_string(), text.clone()));
+    let preset = config.permission.preset.parse().unwrap_or(policy::Preset::Balanced);
+    texts.push(preset.source(config.presets_dir().as_deref()).map_err(|faults| wrong(&faults))?);
+    Policy::of_texts(&texts).map_err(|faults| wrong(&faults))?;
     if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) {
         make_private(dir)?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(failed)?;
-    writeln!(file, "{rule}").map_err(failed)
+    write_private(file, text.as_bytes())
 }
 
 #[cfg(test)]
