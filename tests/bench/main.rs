@@ -3,7 +3,7 @@
 //! Answers: what does isolation cost, against the bare bus and against the baseline without it?
 //! Never: asserts a figure; these machines are noisy, so ratios within a run are what counts.
 //!
-//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `decide`, `spoke`, `mcp`, `egress`, `queries`; `many` starts
+//! Writes `target/bench/latest.json` and prints a table. Arguments choose parts: `bus`, `decide`, `spoke`, `mcp`, `egress`, `queries`, `prompts`; `many` starts
 //! ten thousand spokes instead of one thousand.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -17,6 +17,7 @@ mod decided;
 mod egress;
 mod mcp;
 mod policy;
+mod prompts;
 mod spokes;
 
 mod queries;
@@ -68,6 +69,10 @@ fn main() {
         let (queries, idle) = queries::measure();
         result["queries"] = queries;
         result["idle"] = idle;
+    }
+    if part("prompts") {
+        eprintln!("what people are asked, without attack and under it …");
+        result["prompts"] = prompts::measure();
     }
     std::fs::write(&file, serde_json::to_vec_pretty(&result).expect("JSON")).expect("latest.json");
     table::print(&result);

@@ -64,6 +64,11 @@ pub fn print(result: &Value) {
         "≤ 1000 µs beyond",
     );
     row(
+        "start of a jailed app, to its first answer: median, and beyond the same program over its pipes",
+        two(number("/mcp_call/start_ms_p50"), number("/mcp_call/start_beyond_ms_p50"), "ms"),
+        "≤ 15 ms beyond",
+    );
+    row(
         "hub, gateways and host together, idle, resident",
         number("/idle/resident_mib").map(|n| format!("{n:.0} MiB")),
         "< 150 MiB",
@@ -78,6 +83,23 @@ pub fn print(result: &Value) {
         two(number("/egress/mib_per_s"), number("/egress/direct_mib_per_s"), "MiB/s"),
         "≥ 0.6 of it",
     );
+    let asked = |of: &str| {
+        let count = |name: &str| number(&format!("/prompts/{of}/{name}"));
+        let done = match (count("orders_done"), count("orders")) {
+            (Some(done), Some(orders)) => format!("; {done} of {orders} orders done"),
+            _ => String::new(),
+        };
+        Some(format!(
+            "{:.2} in {} tasks; {} with a warning, {} about what was asked before{done}",
+            count("per_task")?,
+            count("tasks")?,
+            count("with_warning")?,
+            count("repeated")?,
+        ))
+    };
+    row("prompts a task, where tasks only read", asked("reading"), "0");
+    row("… with tasks that change something", asked("benign"), "≤ 0.6");
+    row("… under attack, a user who heeds warnings", asked("attacked"), "no order done");
     let Some(queries) = result.get("queries").and_then(Value::as_array) else { return };
     println!(
         "\n| query | model at | isolated | without isolation | ratio | model calls | without |\n|---|---|---|---|---|---|---|"
