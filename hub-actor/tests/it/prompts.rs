@@ -214,6 +214,27 @@ fn a_loop_is_one_prompt_with_a_list_and_can_be_answered_item_by_item() {
 }
 
 #[test]
+fn a_plan_of_two_hundred_steps_is_asked_about_in_a_few_lists_and_carried_out_once_each() {
+    run(async {
+        let receivers: Vec<String> = (0..bus::limits::MAX_STEPS).map(|n| format!("r{n}@x.example")).collect();
+        let steps: Vec<(&str, &str)> = receivers.iter().map(|to| ("mail.draft", to.as_str())).collect();
+        let plot = Plot::new(vec![calls(&steps)], plain());
+        let mut town = Town::found(plot.answering(|_| Some(Choice::Once))).await;
+        let outcome = town.ann.ask("write to all of them").await;
+        assert_eq!(outcome.outcome, Ending::Answered, "{:?}", outcome.error);
+        let prompts = town.ann.prompts.borrow();
+        let asked: usize = prompts.iter().map(|prompt| 1 + prompt.others.len()).sum();
+        assert_eq!(asked, receivers.len());
+        assert!(prompts.len() <= receivers.len().div_ceil(64) + 1, "{} prompts", prompts.len());
+        let mut done: Vec<&str> =
+            outcome.results.iter().filter_map(|result| result.value["text"].as_str()).collect();
+        let mut wanted: Vec<String> = receivers.iter().map(|to| format!("mail says {to}")).collect();
+        (done.sort_unstable(), wanted.sort_unstable());
+        assert_eq!(done, wanted);
+    });
+}
+
+#[test]
 fn a_prompt_is_answered_once_and_one_that_was_never_asked_not_at_all() {
     run(async {
         let plot = Plot::new(vec![calls(&[("mail.draft", "hello")])], plain()).answering(|_| None);
