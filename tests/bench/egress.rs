@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::acl::Role;
-use bus::client::Bus;
+use bus::client::{Bus, BusError};
 use bus::id::{AppId, SpokeAddr, SpokeId, WorkId};
 use bus::launch::EgressConfig;
-use bus::message::egress::{FetchControl, FetchReply, FetchRequest};
+use bus::message::egress::{FetchControl, FetchReply, FetchRequest, WINDOW, WINDOW_BYTES};
 use bus::subject::{Op, Service, Subject};
 use serde_json::{Value, json};
 use system_tests::core_process::Core;
@@ -151,15 +151,26 @@ impl Through {
             app: AppId::parse("bench").expect("a name"),
             id: SpokeId::parse("b1").expect("an id"),
         };
-        Self { bus: nats.bus(&Role::Spoke(spoke.clone())).await, spoke, base }
+        let through = Self { bus: nats.bus(&Role::Spoke(spoke.clone())).await, spoke, base };
+        // What the gateway subscribed to may reach the broker after its word that it is ready.
+        while !through.is_heard().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        through
+    }
+
+    /// Does anybody take what is asked?
+    async fn is_heard(&self) -> bool {
+        let asked = self.bus.request_many(&self.subject(Op::FETCH), &self.request("/small"), None).await;
+        !matches!(asked.expect("the bus").next::<FetchReply>(PATIENCE).await, Err(BusError::NoResponder(_)))
     }
 
     fn subject(&self, op: Op) -> Subject {
         Subject::SpokeOut { spoke: self.spoke.clone(), service: Service::Egress, op }
     }
 
-    async fn get(&self, path: &str) -> usize {
-        let request = FetchRequest {
+    fn request(&self, path: &str) -> FetchRequest {
+        FetchRequest {
             id: WorkId::fresh(),
             task: None,
             method: "GET".into(),
@@ -167,17 +178,23 @@ impl Through {
             headers: Vec::new(),
             body: bytes::Bytes::new(),
             limit_ms: 30_000,
-        };
+        }
+    }
+
+    async fn get(&self, path: &str) -> usize {
+        let request = self.request(path);
         let mut answers =
             self.bus.request_many(&self.subject(Op::FETCH), &request, None).await.expect("the bus");
-        let mut size = 0;
+        let (mut size, mut untold) = (0, (0, 0));
         loop {
             match answers.next::<FetchReply>(PATIENCE).await.expect("an answer") {
                 FetchReply::Head { status, .. } => assert_eq!(status, 200),
                 FetchReply::Chunk { seq, bytes } => {
                     size += bytes.len();
-                    // As a spoke does: every few chunks.
-                    if seq % 4 == 3 {
+                    untold = (untold.0 + 1, untold.1 + bytes.len());
+                    // As a spoke does.
+                    if WINDOW / 2 <= untold.0 || WINDOW_BYTES / 2 <= untold.1 {
+                        untold = (0, 0);
                         let taken = FetchControl::Taken { id: request.id.clone(), chunks: seq + 1 };
                         self.bus.publish(&self.subject(Op::CHUNK), &taken, None).await.expect("the bus");
                     }

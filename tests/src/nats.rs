@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bus::acl::Role;
 use bus::client::{Address, Bus, BusError, WhenLost};
 use bus::identity::{Credential, Realm, Signer};
-use bus::server_config::{ServerConfig, ServerDirs, listening_at};
+use bus::server_config::{ENVIRONMENT, ServerConfig, ServerDirs, listening_at};
 use bus::subject::{Auditor, inbox};
 
 use crate::bundle::bundle;
@@ -83,7 +83,7 @@ impl Nats {
         std::fs::write(&file, config.render(&realm.claims(&revoked).expect("claims")))
             .expect("the configuration");
         let mut program = Program::start(
-            Command::new(&bundle().nats_server).arg("-c").arg(&file),
+            Command::new(&bundle().nats_server).arg("-c").arg(&file).envs(ENVIRONMENT),
             &scratch.join("nats.log"),
         );
         let pid = program.pid();

@@ -5,9 +5,10 @@
 //! Carries: I-02, I-12, I-15, I-16.
 //!
 //! **Fetch.** The spoke asks with [`FetchRequest`] (`Bus::request_many`). It gets one [`FetchReply::Head`], any number of
-//! `Chunk`s numbered from 0, and an `End`; or `Failed`, at any point, as the last. At most [`WINDOW`] chunks are under way:
-//! the spoke says on `…egress.chunk` how many it has taken ([`FetchControl::Taken`]), and the gateway reads no further
-//! from the web until it does. A body of up to `WINDOW` chunks needs no such word. `Stop` ends it early.
+//! `Chunk`s numbered from 0, and an `End`; or `Failed`, at any point, as the last. At most [`WINDOW`] chunks of at most
+//! [`WINDOW_BYTES`] together are under way: the spoke says on `…egress.chunk` how many it has taken
+//! ([`FetchControl::Taken`]), at the latest when half of either is, and the gateway reads no further from the web until it
+//! does. A body within both needs no such word. `Stop` ends it early.
 //!
 //! **Tunnel.** One end of a CONNECT proxy: the spoke asks with [`TunnelSay::Open`] (`Bus::request_many`; all of the tunnel's
 //! [`TunnelReply`]s come into that inbox) and, after `Opened`, both sides send `Data` numbered from 0, of up to [`CHUNK`]
@@ -21,9 +22,16 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::Message;
 use crate::id::{SpokeAddr, UserId, WorkId};
 
-/// Bytes of body in one message, at most. Sixteen of them fill the window with 1 MiB, which is enough for a local
+/// Bytes of a tunnel in one message, at most. Sixteen of them fill the window with 1 MiB, which is enough for a local
 /// connection's full speed and little enough to hold for hundreds of spokes.
 pub const CHUNK: usize = 64 << 10;
+
+/// Bytes of a fetched body in one message, at most. Each message costs its sender, the broker and its reader about the same
+/// whatever its size; the web's own pieces are no larger than this by much.
+pub const BODY_CHUNK: usize = 256 << 10;
+
+/// Bytes of a fetched body that may be under way without the spoke's word that it took them.
+pub const WINDOW_BYTES: usize = 1 << 20;
 
 /// Chunks that may be under way without the other side's word that it took them.
 pub const WINDOW: u32 = 16;
@@ -71,7 +79,7 @@ pub enum FetchReply {
     Chunk {
         /// From 0.
         seq: u32,
-        /// 1 to [`CHUNK`] bytes.
+        /// 1 to [`BODY_CHUNK`] bytes.
         bytes: Bytes,
     },
     /// Last: the body is complete.
@@ -275,9 +283,9 @@ mod tests {
 
     #[test]
     fn a_chunk_travels_as_bytes_and_not_as_a_list_of_numbers() {
-        let chunk = FetchReply::Chunk { seq: 7, bytes: Bytes::from(vec![0xff; CHUNK]) };
+        let chunk = FetchReply::Chunk { seq: 7, bytes: Bytes::from(vec![0xff; BODY_CHUNK]) };
         let packed = pack(&chunk).unwrap();
-        assert!(packed.len() < CHUNK + 100, "{}", packed.len());
+        assert!(packed.len() < BODY_CHUNK + 100, "{}", packed.len());
         assert_eq!(unpack::<FetchReply>(None, &packed).unwrap(), chunk);
     }
 

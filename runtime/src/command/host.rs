@@ -145,7 +145,13 @@ async fn serve(config: &Config, global: &Global, address: Address, creds: &Path)
     })?;
     let state = State::open(&config.state_dir)?;
     let settings = supervisor::host_config(config, host.clone(), state.folder("data")?)?;
-    let spec = child::Spec { name: HOST, program: supervisor::program(HOST)?, args: Vec::new(), ours: true };
+    let spec = child::Spec {
+        name: HOST,
+        program: supervisor::program(HOST)?,
+        args: Vec::new(),
+        env: &[],
+        ours: true,
+    };
     let (ends, mut ended) = mpsc::channel(1);
     let log = supervisor::log::Log::open(&state.folder("log")?, &format!("{HOST}-{host}"), None)?;
     let mut running = child::Running::start(&spec, log, ends)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bus::client::Address;
 use bus::identity::Realm;
-use bus::server_config::{ServerConfig, ServerDirs, listening_at};
+use bus::server_config::{ENVIRONMENT, ServerConfig, ServerDirs, listening_at};
 use tokio::sync::mpsc;
 
 use super::child::{Running, Spec};
@@ -92,6 +92,7 @@ impl Broker {
             name: super::BROKER,
             program: self.program.clone(),
             args: vec!["-c".into(), self.file.clone().into()],
+            env: &ENVIRONMENT,
             ours: false,
         };
         let running = Running::start(&spec, log, told)?;

@@ -50,6 +50,8 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// Variables of its own, beside those that every child gets. Settings, and never a secret: others can read them.
+    pub env: &'static [(&'static str, &'static str)],
     /// Does it speak the launch protocol on its pipes?
     pub ours: bool,
 }
@@ -81,7 +83,7 @@ impl Running {
         let own = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(own);
         command.arg(CHILD).arg(std::process::id().to_string()).arg(&spec.program).args(&spec.args);
-        command.env_clear().envs(environment::for_children());
+        command.env_clear().envs(environment::for_children()).envs(spec.env.iter().copied());
         // A group of its own: Ctrl-C at the terminal reaches this process only, which stops the others in order.
         command.process_group(0).kill_on_drop(true);
         let pipe = || if spec.ours { Stdio::piped() } else { Stdio::null() };

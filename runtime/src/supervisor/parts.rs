@@ -230,7 +230,7 @@ impl Parts {
         role: &Role,
         config: C,
     ) -> Result<Running, Error> {
-        let spec = Spec { name, program: program(name)?, args: Vec::new(), ours: true };
+        let spec = Spec { name, program: program(name)?, args: Vec::new(), env: &[], ours: true };
         let mut running = Running::start(&spec, log, self.ends.clone())?;
         match running.launch(&self.address, signed(&self.signer, role), config).await {
             Ok(()) => Ok(running),

@@ -64,8 +64,13 @@ impl Store {
         write_private(&file, self.settings().as_bytes())?;
         // Left behind when an earlier one was killed.
         let _ = std::fs::remove_file(&self.socket);
-        let spec =
-            Spec { name: super::STORE, program: self.program.clone(), args: vec![file.into()], ours: false };
+        let spec = Spec {
+            name: super::STORE,
+            program: self.program.clone(),
+            args: vec![file.into()],
+            env: &[],
+            ours: false,
+        };
         let running = Running::start(&spec, log, told)?;
         let waited = tokio::time::timeout(READY, async {
             loop {

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use bus::client::{Answers, Bus, BusError};
 use bus::id::{SpokeAddr, WorkId};
-use bus::message::egress::{FetchControl, FetchReply, FetchRequest, WINDOW, WebError, WebFailure};
+use bus::message::egress::{
+    FetchControl, FetchReply, FetchRequest, WINDOW, WINDOW_BYTES, WebError, WebFailure,
+};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
 use bytes::{Bytes, BytesMut};
@@ -23,8 +25,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Fetches at once: the gateway has room for so many of a spoke. Others wait in line, within their limits.
 const AT_ONCE: usize = 16;
 
-/// After so many chunks the gateway is told that they were taken: half of what it may send unasked.
+/// After so many chunks, or so many bytes, the gateway is told that they were taken: half of what it may send unasked.
 const TELL_EVERY: u32 = WINDOW / 2;
+const TELL_BYTES: usize = WINDOW_BYTES / 2;
 
 /// Asks the gateway. Cheap to clone; all clones share the room that the spoke has.
 #[derive(Clone)]
@@ -94,8 +97,17 @@ impl Web {
         let answers =
             self.bus.request_many(&subject, &request, task).await.map_err(|error| not_asked(&error))?;
         let web = self.clone();
-        let mut stream =
-            Stream { web, id: request.id, answers, until, limit, taken: 0, over: false, _room: room };
+        let mut stream = Stream {
+            web,
+            id: request.id,
+            answers,
+            until,
+            limit,
+            taken: 0,
+            untold: (0, 0),
+            over: false,
+            _room: room,
+        };
         match stream.next().await? {
             FetchReply::Head { status, headers, .. } => Ok(Answer { status, headers, stream }),
             _ => Err(stream.disorder()),
@@ -127,7 +139,7 @@ impl Answer {
         }
         match self.stream.next().await? {
             FetchReply::Chunk { seq, bytes } if seq == self.stream.taken => {
-                self.stream.took().await;
+                self.stream.took(bytes.len()).await;
                 Ok(Some(bytes))
             }
             FetchReply::End { .. } => Ok(None),
@@ -158,6 +170,8 @@ struct Stream {
     limit: Duration,
     /// Chunks.
     taken: u32,
+    /// Chunks and bytes of which the gateway was not told yet.
+    untold: (u32, usize),
     over: bool,
     _room: OwnedSemaphorePermit,
 }
@@ -181,9 +195,11 @@ impl Stream {
         }
     }
 
-    async fn took(&mut self) {
+    async fn took(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(1);
-        if self.taken.is_multiple_of(TELL_EVERY) {
+        self.untold = (self.untold.0.saturating_add(1), self.untold.1.saturating_add(bytes));
+        if TELL_EVERY <= self.untold.0 || TELL_BYTES <= self.untold.1 {
+            self.untold = (0, 0);
             self.web.control(&FetchControl::Taken { id: self.id.clone(), chunks: self.taken }).await;
         }
     }

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use bus::message::egress::{CHUNK, WebError, WebFailure};
+use bus::message::egress::{BODY_CHUNK, WebError, WebFailure};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use reqwest::header::CONTENT_TYPE;
@@ -46,8 +46,11 @@ pub struct Body {
     ended: bool,
 }
 
-/// Pieces up to this size wait for others that are there already, bytes.
-const SMALL: usize = CHUNK / 4;
+/// Pieces up to this size take others along that are there already, bytes.
+const SMALL: usize = GATHERED / 4;
+
+/// Until they are this large together, bytes: to gather costs a copy, so what is large already goes on as it came.
+const GATHERED: usize = 64 << 10;
 
 impl Answer {
     pub(super) fn new(
@@ -94,14 +97,14 @@ impl Answer {
 }
 
 impl Body {
-    /// The next piece, of at most [`CHUNK`] bytes; `None` when it is complete.
+    /// The next piece, of at most [`BODY_CHUNK`] bytes; `None` when it is complete.
     ///
     /// # Errors
     /// If it breaks off, is too slow or too large.
     pub async fn next(&mut self) -> Result<Option<Bytes>, WebFailure> {
         loop {
             if !self.left.is_empty() {
-                return Ok(Some(self.left.split_to(CHUNK.min(self.left.len()))));
+                return Ok(Some(self.left.split_to(BODY_CHUNK.min(self.left.len()))));
             }
             if self.ended {
                 return Ok(None);
@@ -136,7 +139,7 @@ impl Body {
             return Ok(piece);
         }
         let mut all = BytesMut::from(piece);
-        while all.len() < CHUNK {
+        while all.len() < GATHERED {
             match self.response.chunk().now_or_never() {
                 None => break,
                 Some(Err(error)) => return Err(of_error(&error, &self.host)),

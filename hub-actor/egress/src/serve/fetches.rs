@@ -18,6 +18,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use url::Url;
 
+use super::flow::Sent;
 use super::{Gateway, Place, Subjected};
 use crate::app_rules::AppRules;
 use crate::credential::Freshness;
@@ -158,17 +159,17 @@ impl Gateway {
         let bus = &self.0.bus;
         let Answer { status, permitted, headers, mut body } = answer;
         bus.respond(incoming, &FetchReply::Head { status, url: permitted.url.into(), headers }).await;
-        let (mut seq, mut total) = (0_u32, 0_u64);
+        let (mut sent, mut total) = (Sent::default(), 0_u64);
         loop {
             let piece = tokio::select! {
                 piece = body.next() => piece?,
                 failure = place.stopped() => return Err(failure),
             };
             let Some(bytes) = piece else { break };
-            place.room(seq, self.0.web.limits().idle).await?;
+            place.room(&mut sent, bytes.len(), self.0.web.limits().idle).await?;
             total += bytes.len() as u64;
+            let seq = sent.add(bytes.len());
             bus.respond(incoming, &FetchReply::Chunk { seq, bytes }).await;
-            seq = seq.wrapping_add(1);
         }
         bus.respond(incoming, &FetchReply::End { bytes: total }).await;
         Ok(total)

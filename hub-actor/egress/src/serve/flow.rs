@@ -5,12 +5,12 @@
 //! speak of another's.
 //! Carries: I-02, I-16.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::id::{SpokeAddr, WorkId};
-use bus::message::egress::{WINDOW, WebError, WebFailure};
+use bus::message::egress::{WINDOW, WINDOW_BYTES, WebError, WebFailure};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -31,6 +31,15 @@ pub(super) enum Up {
     Data(Bytes),
     /// There are no more.
     Finish,
+}
+
+/// Chunks of a body that were sent.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// In all.
+    chunks: u32,
+    /// The sizes of those that were not taken yet, oldest first, and their sum.
+    under_way: (VecDeque<usize>, usize),
 }
 
 /// All conversations of one kind.
@@ -144,9 +153,15 @@ impl Entry {
 }
 
 impl Place {
-    /// Returns when one more chunk may be sent, after `sent` of them.
-    pub(super) async fn room(&mut self, sent: u32, patience: Duration) -> Result<(), WebFailure> {
-        room(&mut self.said, sent, patience).await
+    /// Returns when one more chunk of this size may be sent.
+    pub(super) async fn room(
+        &mut self,
+        sent: &mut Sent,
+        size: usize,
+        patience: Duration,
+    ) -> Result<(), WebFailure> {
+        let free = |said: &Said| said.stopped.is_some() || sent.room(said.taken, size);
+        until(&mut self.said, free, patience).await
     }
 
     /// Returns when the spoke wants no more.
@@ -155,7 +170,30 @@ impl Place {
     }
 }
 
-/// As [`Place::room`].
+impl Sent {
+    /// Counts one more; which number it has.
+    pub(super) fn add(&mut self, size: usize) -> u32 {
+        let (sizes, bytes) = &mut self.under_way;
+        sizes.push_back(size);
+        *bytes += size;
+        let seq = self.chunks;
+        self.chunks = seq.wrapping_add(1);
+        seq
+    }
+
+    /// With so many taken by now, is there room for one more? A spoke that claims to have taken what was not sent gets no
+    /// larger window.
+    fn room(&mut self, taken: u32, size: usize) -> bool {
+        let left = self.chunks.saturating_sub(taken) as usize;
+        let (sizes, bytes) = &mut self.under_way;
+        while left < sizes.len() {
+            *bytes -= sizes.pop_front().unwrap_or_default();
+        }
+        sizes.len() < WINDOW as usize && *bytes + size <= WINDOW_BYTES
+    }
+}
+
+/// For a tunnel: returns when one more chunk may be sent, after `sent` of them.
 pub(super) async fn room(
     said: &mut watch::Receiver<Said>,
     sent: u32,
@@ -163,6 +201,14 @@ pub(super) async fn room(
 ) -> Result<(), WebFailure> {
     // A spoke that claims to have taken what was not sent gets no larger window.
     let free = |said: &Said| said.stopped.is_some() || sent.saturating_sub(said.taken.min(sent)) < WINDOW;
+    until(said, free, patience).await
+}
+
+async fn until(
+    said: &mut watch::Receiver<Said>,
+    free: impl FnMut(&Said) -> bool,
+    patience: Duration,
+) -> Result<(), WebFailure> {
     match timeout(patience, said.wait_for(free)).await {
         Ok(Ok(said)) => said.stopped.map_or(Ok(()), |why| Err(of(why))),
         Ok(Err(_)) => Err(of(WebError::Stopped)),
@@ -210,12 +256,31 @@ mod tests {
     async fn no_more_than_the_window_is_sent_until_the_spoke_took_some() {
         let all = Conversations::new(4, 4);
         let mut place = all.enter(&spoke("a"), &id("x")).unwrap();
-        assert!(place.room(WINDOW - 1, NOW).await.is_ok());
-        assert_eq!(place.room(WINDOW, NOW).await.unwrap_err().code, WebError::Flow);
+        assert!(room(&mut place.said, WINDOW - 1, NOW).await.is_ok());
+        assert_eq!(room(&mut place.said, WINDOW, NOW).await.unwrap_err().code, WebError::Flow);
         all.taken(&spoke("a"), &id("x"), 1);
-        assert!(place.room(WINDOW, NOW).await.is_ok());
+        assert!(room(&mut place.said, WINDOW, NOW).await.is_ok());
         all.taken(&spoke("a"), &id("x"), u32::MAX);
-        assert!(place.room(WINDOW + 5, NOW).await.is_ok());
+        assert!(room(&mut place.said, WINDOW + 5, NOW).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_window_of_chunks_and_one_of_bytes() {
+        let all = Conversations::new(4, 4);
+        for (size, fit) in [(1, WINDOW), (WINDOW_BYTES / 4, 4), (WINDOW_BYTES / 4 + 1, 3)] {
+            let id = id(&format!("x{size}"));
+            let mut place = all.enter(&spoke("a"), &id).unwrap();
+            let mut sent = Sent::default();
+            for seq in 0..fit {
+                assert!(place.room(&mut sent, size, NOW).await.is_ok(), "{seq} of {size}");
+                assert_eq!(sent.add(size), seq);
+            }
+            assert_eq!(place.room(&mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
+            all.taken(&spoke("a"), &id, 1);
+            assert!(place.room(&mut sent, size, NOW).await.is_ok());
+            sent.add(size);
+            assert_eq!(place.room(&mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
+        }
     }
 
     #[tokio::test]
