@@ -33,7 +33,7 @@ pub fn of_api(schemes: &[Scheme], host: &str) -> Access {
                 let lines: String = lines.lines().map(|line| format!("# {line}\n")).collect();
                 access
                     .text
-                    .push_str(&format!("\n# It also takes {shown}. For that, take the # away:\n{lines}"));
+                    .push_str(&format!("\n# It also takes {shown}. If you want that, and no other entry for this host, take the # away:\n{lines}"));
             }
             Err(why) => access.text.push_str(&format!("\n# It also knows {shown}: {why}.\n")),
         }

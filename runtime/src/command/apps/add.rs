@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bus::id::AppId;
 use bus::message::offer::Offer;
 use manifest::lock::{DISCOVERED, Lock};
-use manifest::{Manifest, RESERVED};
+use manifest::{FunctionSpec, Manifest, RESERVED};
 use nix::sys::stat::{Mode, umask};
 use serde_json::{Value, json};
 
@@ -301,7 +301,11 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
         if !function.destinations.is_empty() {
             text.push_str(&clean::line(&format!("  receives: {}", function.destinations.join(", ")), 200));
         }
-        text.push_str(&format!("\n    {}\n", paint.dim(&clean::line(&function.words, 110))));
+        text.push('\n');
+        let words = clean::line(&function.words, 110);
+        if !words.is_empty() {
+            text.push_str(&format!("    {}\n", paint.dim(&words)));
+        }
     }
     for why in &proposal.left_out {
         text.push_str(&format!("  {} {}\n", paint.warning("left out:"), clean::line(why, 300)));
@@ -356,22 +360,34 @@ fn told(
     if !enabled {
         say(&format!("`enabled` under [apps] in the settings does not name {app}, so it is not used"));
     }
-    running(config)?;
+    running(config, "takes it up when it is started again")?;
     if begun.wants.is_some() && !manifest.credentials.is_empty() {
         say(&format!("give it what it wants, or it is not offered: secgpt apps authorize {app}"));
     }
     if begun.silent {
         say(&format!("then have it say what it offers, and agree to that: secgpt apps pin {app}"));
     } else if let Some(function) = manifest.functions.first() {
-        say(&format!("try: secgpt ask 'call {app}.{} with {{…}}', or in your own words", function.name));
+        say(&format!(
+            "try: secgpt ask 'call {app}.{} with {}', or in your own words",
+            function.name,
+            blanks(function)
+        ));
     }
     Ok(0)
 }
 
+/// What a functionality cannot do without, to be filled in.
+fn blanks(function: &FunctionSpec) -> String {
+    let required = function.request.value().get("required").and_then(Value::as_array);
+    let fields = required.into_iter().flatten().filter_map(Value::as_str);
+    let text = fields.map(|field| format!("{}: …", json!(field))).collect::<Vec<_>>().join(", ");
+    clean::line(&format!("{{{text}}}"), 200)
+}
+
 /// A system that runs has read its apps; whoever changes one is told.
-pub(super) fn running(config: &Config) -> Result<(), Error> {
+pub(super) fn running(config: &Config, what: &str) -> Result<(), Error> {
     if State::open(&config.state_dir)?.try_lock()?.is_err() {
-        say("the secgpt that runs now takes it up when it is started again");
+        say(&format!("the secgpt that runs now {what}"));
     }
     Ok(())
 }

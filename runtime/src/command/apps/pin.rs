@@ -92,7 +92,7 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
     }
     offered_anew(&manifest, &now);
     if !global.json {
-        add::running(config)?;
+        add::running(config, "takes it up when it is started again")?;
     }
     told(global, &manifest, &changes, "pinned")
 }

@@ -13,7 +13,7 @@ use bus::message::user::Admin;
 use serde_json::{Value, json};
 
 use super::agree::{self, Word};
-use super::{folder, unknown};
+use super::{add, folder, unknown};
 use crate::cli::{Global, Remove};
 use crate::command::{authorize, print, print_json, say, starting, user};
 use crate::config::Config;
@@ -64,6 +64,7 @@ pub(super) async fn run(config: &Config, global: &Global, remove: &Remove) -> Re
         print_json(&json!({"removed": app, "grants": grants, "credentials": credentials, "data": stored}))?;
     } else {
         print(&format!("removed {app}, {grants} grants and {credentials} credentials of it\n"));
+        add::running(config, "plans with it until it is started again, and can no longer start it")?;
     }
     Ok(0)
 }
