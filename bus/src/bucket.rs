@@ -28,10 +28,15 @@ impl Bucket {
 
     /// Takes one token, if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
+        self.take_some(1, now)
+    }
+
+    /// Takes so many tokens, if they are there; else none.
+    pub fn take_some(&mut self, tokens: u32, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at);
         self.at = self.at.max(now);
         self.credit = self.credit.saturating_add(nanoseconds(passed)).min(self.most);
-        match self.credit.checked_sub(self.refill) {
+        match self.credit.checked_sub(self.refill.saturating_mul(u64::from(tokens))) {
             Some(left) => {
                 self.credit = left;
                 true
@@ -74,6 +79,14 @@ mod tests {
         assert!(!bucket.take(later));
         let much_later = start + Duration::from_secs(60);
         assert_eq!((0..10).filter(|_| bucket.take(much_later)).count(), 3);
+    }
+
+    #[test]
+    fn several_are_taken_together_or_not_at_all() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new((10, 3), start);
+        assert!(!bucket.take_some(4, start));
+        assert!(bucket.take_some(3, start) && !bucket.take(start));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! Never: answers outside the caller's own inbox; lets a malformed message end the process.
 //! Carries: I-02, I-16.
 
+mod ear;
+mod inbound;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +15,11 @@ use std::time::{Duration, Instant};
 use async_nats::{ConnectOptions, Event};
 use futures_util::StreamExt;
 use nkeys::KeyPair;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use self::ear::Way;
+pub use self::ear::{Ear, Flood};
+pub use self::inbound::Inbound;
 use crate::envelope::{self, Incoming, Malformed, Message, Reply};
 use crate::id::{SpokeAddr, WorkId};
 use crate::identity::Credential;
@@ -47,6 +53,8 @@ pub struct Bus {
     auditor: Option<Auditor>,
     dropped: Arc<AtomicU64>,
     connected: watch::Receiver<bool>,
+    /// For a second connection.
+    way: Option<Arc<Way>>,
 }
 
 /// Why a connection or a message did not work out.
@@ -97,40 +105,15 @@ impl Bus {
         auditor: Option<Auditor>,
         when_lost: WhenLost,
     ) -> Result<Self, BusError> {
-        let (tell, connected) = watch::channel(true);
-        let (begun, overrun) = (Instant::now(), AtomicU64::new(0));
-        let mut options = signing(credential)?
-            .name(name)
-            .custom_inbox_prefix(inbox)
-            .connection_timeout(Duration::from_secs(5))
-            .subscription_capacity(SUBSCRIPTION_QUEUE)
-            .ignore_discovered_servers()
-            .event_callback(move |event| {
-                // One comes with each message that finds the queue full: a flood must not become one of lines.
-                let second = begun.elapsed().as_secs().saturating_add(1);
-                let again = matches!(event, Event::SlowConsumer(_))
-                    && overrun.swap(second, Ordering::Relaxed) == second;
-                match &event {
-                    Event::Connected => _ = tell.send(true),
-                    Event::Disconnected | Event::Closed => _ = tell.send(false),
-                    _ => {}
-                }
-                async move {
-                    match event {
-                        Event::Connected => tracing::debug!("connected to the bus"),
-                        _ if again => {}
-                        other => tracing::warn!(event = %other, "bus"),
-                    }
-                }
-            });
-        options = match when_lost {
-            WhenLost::Reconnect => options.max_reconnects(None).reconnect_delay_callback(|attempt| {
-                Duration::from_millis(u64::try_from(attempt).unwrap_or(20).saturating_mul(50).min(1000))
-            }),
+        let (options, connected) = options(credential, name, inbox, SUBSCRIPTION_QUEUE)?;
+        let options = match when_lost {
+            WhenLost::Reconnect => for_ever(options),
             WhenLost::End => once(options, address.url.matches(',').count() == 0),
         };
         let client = dial(address, options).await?;
-        Ok(Self { client, auditor, dropped: Arc::default(), connected })
+        // Who writes to the audit is of the core, and may hear spokes.
+        let way = auditor.as_ref().map(|_| Arc::new(Way::new(address, credential, name, inbox)));
+        Ok(Self { client, auditor, dropped: Arc::default(), connected, way })
     }
 
     /// Says something. Returns when the message is queued, not when it was sent.
@@ -230,7 +213,7 @@ impl Bus {
             .subscribe(pattern.to_owned())
             .await
             .map_err(|error| BusError::Refused(error.to_string()))?;
-        Ok(Inbound { bus: self.clone(), subscriber })
+        Ok(Inbound::new(self.clone(), subscriber))
     }
 
     /// As [`Bus::subscribe`], but each message goes to one of the group only.
@@ -243,7 +226,7 @@ impl Bus {
             .queue_subscribe(pattern.to_owned(), group.to_owned())
             .await
             .map_err(|error| BusError::Refused(error.to_string()))?;
-        Ok(Inbound { bus: self.clone(), subscriber })
+        Ok(Inbound::new(self.clone(), subscriber))
     }
 
     /// Answers a request: into the caller's own inbox, or not at all. A foreign reply subject is recorded.
@@ -310,6 +293,11 @@ impl Bus {
         }
     }
 
+    /// Counts a message that is not handled, and records nothing.
+    fn count_drop(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Writes to the audit, in this role's own name. Roles without such a name write nothing.
     pub async fn audit(&self, op: Op, record: Record) {
         let Some(by) = self.auditor.clone() else { return };
@@ -319,8 +307,15 @@ impl Bus {
         }
     }
 
+    /// Makes known what comes out of an [`Ear`], until that is dropped.
+    pub async fn tell_floods(&self, mut floods: mpsc::Receiver<Flood>) {
+        while let Some(Flood { spoke, why }) = floods.recv().await {
+            self.flooded(&spoke, why).await;
+        }
+    }
+
     /// Has the hub stop a spoke that sends far more than this gateway takes. Recorded first.
-    pub async fn flooded(&self, spoke: &SpokeAddr, why: String) {
+    async fn flooded(&self, spoke: &SpokeAddr, why: String) {
         tracing::warn!(%spoke, why, "flooded");
         let what = What::Flood { spoke: spoke.clone(), why: why.clone() };
         self.audit(Op::KILL, Record { work: None, user: None, what }).await;
@@ -364,6 +359,49 @@ impl Bus {
     }
 }
 
+/// What all connections of a role have in common; and whether it is connected.
+fn options(
+    credential: &Credential,
+    name: &str,
+    inbox: &str,
+    queue: usize,
+) -> Result<(ConnectOptions, watch::Receiver<bool>), BusError> {
+    let (tell, connected) = watch::channel(true);
+    let (begun, overrun) = (Instant::now(), AtomicU64::new(0));
+    let options = signing(credential)?
+        .name(name)
+        .custom_inbox_prefix(inbox)
+        .connection_timeout(Duration::from_secs(5))
+        .subscription_capacity(queue)
+        .ignore_discovered_servers()
+        .event_callback(move |event| {
+            // One comes with each message that finds the queue full: a flood must not become one of lines.
+            let second = begun.elapsed().as_secs().saturating_add(1);
+            let again =
+                matches!(event, Event::SlowConsumer(_)) && overrun.swap(second, Ordering::Relaxed) == second;
+            match &event {
+                Event::Connected => _ = tell.send(true),
+                Event::Disconnected | Event::Closed => _ = tell.send(false),
+                _ => {}
+            }
+            async move {
+                match event {
+                    Event::Connected => tracing::debug!("connected to the bus"),
+                    _ if again => {}
+                    other => tracing::warn!(event = %other, "bus"),
+                }
+            }
+        });
+    Ok((options, connected))
+}
+
+/// Tries again with a pause of up to a second.
+fn for_ever(options: ConnectOptions) -> ConnectOptions {
+    options.max_reconnects(None).reconnect_delay_callback(|attempt| {
+        Duration::from_millis(u64::try_from(attempt).unwrap_or(20).saturating_mul(50).min(1000))
+    })
+}
+
 /// Signs what the server asks with the credential's own key.
 pub(crate) fn signing(credential: &Credential) -> Result<ConnectOptions, BusError> {
     let key = Arc::new(KeyPair::from_seed(credential.seed.expose()).map_err(BusError::Credential)?);
@@ -401,30 +439,6 @@ fn once(options: ConnectOptions, one_server: bool) -> ConnectOptions {
             }
         },
     )
-}
-
-/// What comes in on a subscription.
-pub struct Inbound {
-    bus: Bus,
-    subscriber: async_nats::Subscriber,
-}
-
-impl Inbound {
-    /// The next message on a subject of ours; `None` when the connection is closed for good.
-    /// Messages with a reply subject that is not the speaker's own are dropped and recorded here, unread.
-    pub async fn next(&mut self) -> Option<Incoming> {
-        loop {
-            let message = self.subscriber.next().await?;
-            match Incoming::read(message) {
-                Ok(Incoming { subject, reply: Reply::Foreign(reply), .. }) => {
-                    let why = format!("the reply subject {reply:?} is not the caller's own");
-                    self.bus.drop_message(&subject.to_string(), &why).await;
-                }
-                Ok(incoming) => return Some(incoming),
-                Err(error) => self.bus.drop_message("", &error.to_string()).await,
-            }
-        }
-    }
 }
 
 /// Several answers to one request.

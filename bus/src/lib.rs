@@ -22,3 +22,4 @@ pub mod pace;
 pub mod server_config;
 pub mod service;
 pub mod system_account;
+pub mod turns;

@@ -23,6 +23,17 @@ pub const MAX_STEPS: usize = 200;
 /// Messages that wait for a subscriber in this process before the newest is dropped and counted.
 pub const SUBSCRIPTION_QUEUE: usize = 16_384;
 
+/// The same for what spokes say to a service. More than the connection reads before the service has its turn: 128 times
+/// [`READ_AT_ONCE`], of messages of forty bytes; else a flood would have the messages of others dropped with its own.
+pub const EAR_QUEUE: usize = 65_536;
+
+/// Bytes that such a connection reads at once. The larger, the more comes between two turns of the service.
+pub const READ_AT_ONCE: u16 = 16 << 10;
+
+/// Messages, and bytes, of one spoke that wait to be handled by one service. A spoke's tunnels and fetches may have a
+/// thousand messages and 46 MB under way.
+pub const SPOKE_QUEUE: (usize, usize) = (4096, 48 << 20);
+
 /// Messages a second that one spoke may send to the hub, and how many it may send at once. A delegate's busiest
 /// loop stays under a hundred a second.
 pub const SPOKE_RATE: (u32, u32) = (20_000, 40_000);

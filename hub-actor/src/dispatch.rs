@@ -5,11 +5,10 @@
 //! to be of a kind that belongs there.
 //! Carries: I-02, I-16.
 
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
 
-use bus::client::{Bus, BusError, Inbound};
+use bus::client::{Bus, BusError, Flood, Inbound};
 use bus::envelope::Incoming;
 use bus::id::{HostId, UserId};
 use bus::limits::SPOKE_RATE;
@@ -17,9 +16,9 @@ use bus::message::host::{Exited, HostReport, SignRequest, Signed, Spawned, Stop}
 use bus::message::log::Lines;
 use bus::message::task::{Done, Ready, Token};
 use bus::message::user::{Accepted, Admin, AdminReply, CancelQuery, Consent, Query};
-use bus::pace::{Paces, Verdict};
+use bus::pace::Paces;
 use bus::subject::{Leaf, Op, Service, Subject, pattern};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::admin;
 use crate::isc;
@@ -27,7 +26,7 @@ use crate::mailbox::LIMIT;
 use crate::parts::Parts;
 use crate::permission::label::printable;
 use crate::session::Desk;
-use crate::spokes::{HostSaid, SpokeSaid};
+use crate::spokes::{HostSaid, SpokeSaid, Spokes};
 
 /// What the hub hears.
 pub struct Subscriptions {
@@ -38,6 +37,7 @@ pub struct Subscriptions {
     hosts: Inbound,
     users: Inbound,
     floods: Inbound,
+    own: mpsc::Receiver<Flood>,
 }
 
 impl Subscriptions {
@@ -46,11 +46,14 @@ impl Subscriptions {
     /// # Errors
     /// If the connection is closed.
     pub async fn begin(bus: &Bus) -> Result<Self, BusError> {
+        // All that a spoke says to the hub counts together.
+        let (ear, own) = bus.ear(Paces::new(SPOKE_RATE, PACES)).await?;
         Ok(Self {
-            requests: bus.subscribe(&pattern::every_spoke_to(Service::Isc)).await?,
-            recalls: bus.subscribe(&pattern::every_spoke_to(Service::Memory)).await?,
-            results: bus.subscribe(&pattern::every_spoke_to(Service::Result)).await?,
-            lines: bus.subscribe(&pattern::every_spoke_to(Service::Log)).await?,
+            requests: ear.hear(&pattern::every_spoke_to(Service::Isc)).await?,
+            recalls: ear.hear(&pattern::every_spoke_to(Service::Memory)).await?,
+            results: ear.hear(&pattern::every_spoke_to(Service::Result)).await?,
+            lines: ear.hear(&pattern::every_spoke_to(Service::Log)).await?,
+            own,
             hosts: bus.subscribe(pattern::EVERY_HOST_OUT).await?,
             users: bus.subscribe(pattern::EVERY_USER_OUT).await?,
             floods: bus.subscribe(&Subject::HubIn(Leaf::Stop).to_string()).await?,
@@ -60,14 +63,13 @@ impl Subscriptions {
     /// Hands on what comes in, until the connection is closed for good.
     pub fn dispatch(self, parts: &Parts, desk: &Desk) {
         let shared = Rc::new(parts.clone());
-        // All that a spoke says to the hub counts together.
-        let paces = Rc::new(RefCell::new(Paces::new(SPOKE_RATE, PACES)));
         for inbound in [self.requests, self.recalls] {
-            actix::spawn(requests(inbound, Rc::clone(&shared), Rc::clone(&paces)));
+            actix::spawn(requests(inbound, Rc::clone(&shared)));
         }
         for inbound in [self.results, self.lines] {
-            actix::spawn(results(inbound, parts.clone(), Rc::clone(&paces)));
+            actix::spawn(results(inbound, parts.clone()));
         }
+        actix::spawn(of_our_own(self.own, parts.spokes.clone()));
         actix::spawn(floods(self.floods, parts.clone()));
         actix::spawn(hosts(self.hosts, parts.clone()));
         actix::spawn(users(self.users, parts.clone(), desk.clone()));
@@ -77,18 +79,15 @@ impl Subscriptions {
 /// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
 const PACES: usize = 16_384;
 
-/// Is this one too many of its spoke? Then it is dropped before anything is made of it, and the spoke is stopped.
-async fn too_many(incoming: &Incoming, parts: &Parts, paces: &RefCell<Paces>) -> bool {
-    let Subject::SpokeOut { spoke, .. } = &incoming.subject else { return false };
-    let verdict = paces.borrow_mut().heard(spoke, Instant::now());
-    if verdict == Verdict::End {
-        let why = paces.borrow().why();
-        parts.spokes.flooded(spoke.clone(), why);
+/// Requests whose spoke is being looked up. The others wait where each spoke has a queue of its own: whatever waits further
+/// in is in the way of everybody.
+const BEGINNING: usize = 64;
+
+/// Spokes that send the hub itself far too much.
+async fn of_our_own(mut floods: mpsc::Receiver<Flood>, spokes: Spokes) {
+    while let Some(Flood { spoke, why }) = floods.recv().await {
+        spokes.flooded(spoke, why);
     }
-    if verdict != Verdict::Take {
-        parts.bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
-    }
-    verdict != Verdict::Take
 }
 
 /// Gateways name spokes that send them far too much; nobody else may say anything there.
@@ -100,21 +99,18 @@ async fn floods(mut inbound: Inbound, parts: Parts) {
     }
 }
 
-async fn requests(mut inbound: Inbound, parts: Rc<Parts>, paces: Rc<RefCell<Paces>>) {
+async fn requests(mut inbound: Inbound, parts: Rc<Parts>) {
+    let places = Arc::new(Semaphore::new(BEGINNING));
     while let Some(incoming) = inbound.next().await {
-        if too_many(&incoming, &parts, &paces).await {
-            continue;
-        }
+        // Nobody closes it; without places nothing could be taken.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         parts.service.request();
-        isc::heard(&parts, incoming);
+        isc::heard(&parts, incoming, place);
     }
 }
 
-async fn results(mut inbound: Inbound, parts: Parts, paces: Rc<RefCell<Paces>>) {
+async fn results(mut inbound: Inbound, parts: Parts) {
     while let Some(incoming) = inbound.next().await {
-        if too_many(&incoming, &parts, &paces).await {
-            continue;
-        }
         let Subject::SpokeOut { spoke, service, op } = incoming.subject.clone() else { continue };
         if let Some(said) = spoke_said(&parts.bus, service, op, &incoming).await
             && let Err(error) = parts.spokes.spoke_says(spoke, said).await

@@ -16,6 +16,7 @@ use bus::message::isc::{Probe, Probed, Recall, Request, Response};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::executor::work;
 use crate::parts::Parts;
@@ -27,29 +28,31 @@ use crate::spokes::book::{Caller, NotHandled, Unheard};
 /// How many requests of apps may lead to one another. Deeper is a circle.
 const DEPTH: u8 = 4;
 
-/// Handles what a spoke says to the services `isc` and `memory`. Does not wait: each request goes its own way, and
-/// how many may is bounded for each spoke by the book of spokes.
-pub fn heard(parts: &Rc<Parts>, incoming: Incoming) {
+/// Handles what a spoke says to the services `isc` and `memory`. Does not wait: each request goes its own way. `place` is
+/// given back when the book of spokes has heard of it, which bounds how many each spoke may have.
+pub fn heard(parts: &Rc<Parts>, incoming: Incoming, place: OwnedSemaphorePermit) {
     let Subject::SpokeOut { spoke, service, op } = incoming.subject.clone() else { return };
     // Shared, not copied: this is the way that every call from app to app takes.
     let parts = Rc::clone(parts);
     actix::spawn(async move {
         match (service, op) {
-            (Service::Isc, Op::REQUEST) => request(&parts, &spoke, &incoming).await,
-            (Service::Isc, Op::WISH) => wish::heard(&parts, &spoke, &incoming).await,
+            (Service::Isc, Op::REQUEST) => request(&parts, &spoke, &incoming, place).await,
+            (Service::Isc, Op::WISH) => wish::heard(&parts, &spoke, &incoming, place).await,
+            // What is answered at once keeps its place until it is.
             (Service::Isc, Op::PROBE) => probe(&parts, &spoke, &incoming).await,
-            (Service::Memory, Op::RECALL) => recall(&parts, &spoke, &incoming).await,
+            (Service::Memory, Op::RECALL) => recall(&parts, &spoke, &incoming, place).await,
             _ => dropped(&parts, &incoming, "this service has no such operation").await,
         }
     });
 }
 
-async fn request(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
+async fn request(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming, place: OwnedSemaphorePermit) {
     let Some(request) = parts.bus.body::<Request>(incoming).await else { return };
     let caller = match parts.spokes.caller(spoke, &request.task).await {
         Ok(caller) => caller,
         Err(unheard) => return refuse(parts, incoming, unheard).await,
     };
+    drop(place);
     let mut ended = caller.ended.clone();
     let task = request.task.clone();
     let answered = tokio::select! {
@@ -148,12 +151,13 @@ async fn probe(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
     parts.bus.respond(incoming, &probed).await;
 }
 
-async fn recall(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
+async fn recall(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming, place: OwnedSemaphorePermit) {
     let Some(recall) = parts.bus.body::<Recall>(incoming).await else { return };
     let caller = match parts.spokes.caller(spoke, &recall.task).await {
         Ok(caller) => caller,
         Err(unheard) => return refuse(parts, incoming, unheard).await,
     };
+    drop(place);
     let mut ended = caller.ended.clone();
     let task = recall.task.clone();
     let answered = tokio::select! {

@@ -74,6 +74,15 @@ proptest! {
 }
 
 #[test]
+fn what_a_spoke_says_is_known_for_its_own_even_if_nobody_understands_it() {
+    assert_eq!(speaking_spoke("secgpt.spoke.mail.a1.out.llm.chat"), Some("mail.a1"));
+    assert_eq!(speaking_spoke("secgpt.spoke.mail.a1.out.llm.surprise"), Some("mail.a1"));
+    for other in ["secgpt.spoke.mail.a1.in.task", "secgpt.spoke.mail", "secgpt.hub.out.llm.chat", ""] {
+        assert_eq!(speaking_spoke(other), None, "{other}");
+    }
+}
+
+#[test]
 fn a_reply_with_a_wildcard_or_beside_the_inbox_is_not_the_callers_own() {
     let spoke = SpokeAddr { app: AppId::parse("mail").unwrap(), id: SpokeId::parse("a1").unwrap() };
     let said = Subject::SpokeOut { spoke, service: Service::Egress, op: Op::FETCH };

@@ -13,16 +13,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bus::client::{Bus, BusError, Inbound};
+use bus::client::{Bus, BusError, Flood, Inbound};
 use bus::envelope::{Incoming, Reply};
 use bus::id::{SpokeAddr, UserId, WorkId};
 use bus::message::audit::{Record, Web as WebRecord, WebOutcome, What};
 use bus::message::egress::{
     FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TunnelSay, WebError, WebFailure,
 };
-use bus::pace::{Paces, Verdict};
+use bus::pace::Paces;
 use bus::service::Service;
 use bus::subject::{Auditor, Op, Service as To, Subject, pattern};
+use tokio::sync::mpsc;
 
 use self::flow::{Conversations, Place};
 use crate::app_rules::Book;
@@ -46,7 +47,6 @@ struct Inner {
     web: Web,
     credentials: Credentials,
     users: Mutex<HashMap<SpokeAddr, UserId>>,
-    paces: Mutex<Paces>,
     fetches: Conversations,
     tunnels: Conversations,
     service: Service,
@@ -56,6 +56,7 @@ struct Inner {
 pub struct Ears {
     spokes: Inbound,
     hub: Inbound,
+    floods: mpsc::Receiver<Flood>,
 }
 
 impl Gateway {
@@ -70,7 +71,9 @@ impl Gateway {
         credentials: Credentials,
     ) -> Result<(Self, Ears), BusError> {
         let (spokes_to, hub_to) = (pattern::every_spoke_to(To::Egress), pattern::hub_to(To::Egress));
-        let ears = Ears { spokes: bus.subscribe(&spokes_to).await?, hub: bus.subscribe(&hub_to).await? };
+        let (ear, floods) = bus.ear(Paces::new(PACE, PACES)).await?;
+        let spokes = ear.hear(&spokes_to).await?;
+        let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
         let about = "The only way out: web requests and tunnels of apps, as their manifests allow";
         let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
         let inner = Inner {
@@ -79,7 +82,6 @@ impl Gateway {
             web,
             credentials,
             users: Mutex::default(),
-            paces: Mutex::new(Paces::new(PACE, PACES)),
             fetches: Conversations::new(FETCHES_OF_A_SPOKE, ALL),
             tunnels: Conversations::new(TUNNELS_OF_A_SPOKE, ALL),
             service,
@@ -88,15 +90,18 @@ impl Gateway {
     }
 
     /// Serves until `stop`, or until the connection is closed for good.
-    pub async fn serve(self, mut ears: Ears, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, ears: Ears, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
+        let Ears { mut spokes, mut hub, floods } = ears;
+        let bus = self.0.bus.clone();
+        tokio::spawn(async move { bus.tell_floods(floods).await });
         loop {
             // The hub first: it says for whom a spoke works before the spoke asks anything.
             let incoming = tokio::select! {
                 biased;
                 () = &mut stop => return,
-                incoming = ears.hub.next() => incoming,
-                incoming = ears.spokes.next() => incoming,
+                incoming = hub.next() => incoming,
+                incoming = spokes.next() => incoming,
             };
             let Some(incoming) = incoming else { return };
             self.take(incoming).await;
@@ -106,11 +111,6 @@ impl Gateway {
     /// Who spoke is in the subject; what may be said there depends on it alone. Nothing here waits for the web.
     async fn take(&self, incoming: Incoming) {
         let bus = &self.0.bus;
-        if let Subject::SpokeOut { spoke, .. } = &incoming.subject
-            && !self.keeps_pace(spoke).await
-        {
-            return bus.drop_message(&incoming.subject.to_string(), "more messages than it may send").await;
-        }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Egress, op: Op::FETCH } => {
                 self.fetch(spoke, incoming).await
@@ -128,19 +128,6 @@ impl Gateway {
             Subject::HubOut { service: To::Egress, op: Op::RULES } => self.user(incoming).await,
             other => bus.drop_message(&other.to_string(), "the egress-gateway has no such operation").await,
         }
-    }
-
-    /// Has the spoke room for one more message? One that floods is made known.
-    async fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
-        let (verdict, why) = {
-            let mut paces = self.0.paces.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = paces.heard(spoke, Instant::now());
-            (verdict, (verdict == Verdict::End).then(|| paces.why()))
-        };
-        if let Some(why) = why {
-            self.0.bus.flooded(spoke, why).await;
-        }
-        verdict == Verdict::Take
     }
 
     async fn fetch(&self, spoke: SpokeAddr, incoming: Incoming) {

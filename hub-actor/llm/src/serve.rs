@@ -7,12 +7,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bus::client::{Bus, BusError, Inbound};
+use bus::client::{Bus, BusError, Flood, Inbound};
 use bus::envelope::{Incoming, Reply as ReplyTo};
 use bus::id::{SpokeAddr, WorkId};
 use bus::limits;
 use bus::message::chat::{Budget, BudgetSet, ChatError, ChatReply, ChatRequest, EmbedReply, EmbedRequest};
-use bus::pace::{Paces, Verdict};
+use bus::pace::Paces;
 use bus::service::Service;
 use bus::subject::{Op, Service as To, Subject, pattern};
 use tokio::sync::{Semaphore, mpsc};
@@ -49,7 +49,6 @@ pub struct Gateway {
     provider: Provider,
     model: String,
     ledger: Arc<Mutex<Ledger>>,
-    paces: Arc<Mutex<Paces>>,
     /// A permit is a call that runs.
     running: Arc<Semaphore>,
     /// A permit is a call that runs or waits.
@@ -61,6 +60,7 @@ pub struct Gateway {
 pub struct Ears {
     spokes: Inbound,
     hub: Inbound,
+    floods: mpsc::Receiver<Flood>,
 }
 
 impl Gateway {
@@ -71,7 +71,9 @@ impl Gateway {
     pub async fn start(bus: Bus, provider: Provider, model: String) -> Result<(Self, Ears), BusError> {
         let spokes_to = pattern::every_spoke_to(To::Llm);
         let hub_to = pattern::hub_to(To::Llm);
-        let ears = Ears { spokes: bus.subscribe(&spokes_to).await?, hub: bus.subscribe(&hub_to).await? };
+        let (ear, floods) = bus.ear(Paces::new(PACE, PACES)).await?;
+        let spokes = ear.hear(&spokes_to).await?;
+        let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
         let about = "Speaks to the model for the hub and for spokes, within their budgets";
         let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
         let gateway = Self {
@@ -79,7 +81,6 @@ impl Gateway {
             provider,
             model,
             ledger: Arc::default(),
-            paces: Arc::new(Mutex::new(Paces::new(PACE, PACES))),
             running: Arc::new(Semaphore::new(AT_ONCE)),
             admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
             service,
@@ -88,13 +89,16 @@ impl Gateway {
     }
 
     /// Serves until the connection is closed for good.
-    pub async fn serve(self, mut ears: Ears) {
+    pub async fn serve(self, ears: Ears) {
+        let Ears { mut spokes, mut hub, floods } = ears;
+        let bus = self.bus.clone();
+        tokio::spawn(async move { bus.tell_floods(floods).await });
         loop {
             // Budgets first: the hub announces one before the spoke hears of the task.
             let incoming = tokio::select! {
                 biased;
-                incoming = ears.hub.next() => incoming,
-                incoming = ears.spokes.next() => incoming,
+                incoming = hub.next() => incoming,
+                incoming = spokes.next() => incoming,
             };
             let Some(incoming) = incoming else { return };
             self.take(incoming).await;
@@ -103,14 +107,6 @@ impl Gateway {
 
     /// Who spoke is in the subject; what may be said there depends on it alone.
     async fn take(&self, incoming: Incoming) {
-        if let Subject::SpokeOut { spoke, .. } = &incoming.subject
-            && !self.keeps_pace(spoke).await
-        {
-            return self
-                .bus
-                .drop_message(&incoming.subject.to_string(), "more messages than it may send")
-                .await;
-        }
         match incoming.subject.clone() {
             Subject::SpokeOut { spoke, service: To::Llm, op: Op::CHAT } => {
                 self.chat(Some(spoke), incoming).await
@@ -262,19 +258,6 @@ impl Gateway {
             let (prompt, completion) = (reply.usage.prompt, reply.usage.completion);
             tracing::info!(caller, %task, model, ?took, prompt, completion, calls = reply.calls.len(), "answered");
         }
-    }
-
-    /// Has the spoke room for one more message? One that floods is made known.
-    async fn keeps_pace(&self, spoke: &SpokeAddr) -> bool {
-        let (verdict, why) = {
-            let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = paces.heard(spoke, Instant::now());
-            (verdict, (verdict == Verdict::End).then(|| paces.why()))
-        };
-        if let Some(why) = why {
-            self.bus.flooded(spoke, why).await;
-        }
-        verdict == Verdict::Take
     }
 
     /// No task panics while it holds the budgets; if one did, they would still be whole.

@@ -13,6 +13,7 @@ use bus::message::isc::{Response, Wanted, Wish};
 use bus::message::task::{Failure, FailureCode};
 use bus::message::user::Verdict;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{refuse, requests};
 use crate::parts::Parts;
@@ -22,12 +23,18 @@ use crate::permission::question::Question;
 use crate::spokes::book::Caller;
 
 /// Answers a wish. The task waits meanwhile, and its end ends this.
-pub(super) async fn heard(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
+pub(super) async fn heard(
+    parts: &Parts,
+    spoke: &SpokeAddr,
+    incoming: &Incoming,
+    place: OwnedSemaphorePermit,
+) {
     let Some(wish) = parts.bus.body::<Wish>(incoming).await else { return };
     let caller = match parts.spokes.caller(spoke, &wish.task).await {
         Ok(caller) => caller,
         Err(unheard) => return refuse(parts, incoming, unheard).await,
     };
+    drop(place);
     let mut ended = caller.ended.clone();
     let result = tokio::select! {
         biased;
