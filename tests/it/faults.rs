@@ -5,6 +5,7 @@
 
 mod apps;
 mod crashes;
+mod floods;
 mod input;
 mod machine;
 mod messages;

@@ -1,7 +1,7 @@
 //! A spoke that sends far more than it may does not take the model from others.
 //!
-//! Not shown here: a spoke that sends as much as the machine can carry. The broker does not limit how fast somebody
-//! speaks, so such a flood costs everybody time until the spoke is stopped.
+//! A spoke that sends as much as the machine can carry has its test among the faults of whole systems: the broker does not
+//! limit how fast somebody speaks, so such a flood costs everybody time until the spoke is stopped.
 //! Carries: I-16.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -73,6 +73,14 @@ impl Raw {
         let _ = self.writer.write_all(bytes);
     }
 
+    /// Sends bytes as they are, and says whether the connection took them.
+    ///
+    /// # Errors
+    /// If the broker has closed it.
+    pub fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
     /// Publishes, and says what the broker has against it.
     pub fn publish(&mut self, subject: &str, reply: Option<&str>, body: &[u8]) -> Result<(), String> {
         let reply = reply.map(|reply| format!("{reply} ")).unwrap_or_default();
