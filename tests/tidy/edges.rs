@@ -21,7 +21,8 @@ const OURS: [(&str, &[&str]); 12] = [
     ("egress-gateway", &["bus", "manifest"]),
     ("hub-actor", &["bus", "manifest", "policy"]),
     // Starts the others as processes; uses jail only to say what the kernel offers (`doctor`), and policy to check and
-    // explain rules with no hub at work; uses spoke only for the baseline, which calls web APIs as a spoke does.
+    // explain rules with no hub at work; uses spoke for what speaks as a spoke does: the baseline, which calls web APIs, and
+    // `apps add`, which asks a server on the web what it offers.
     ("runtime", &["bus", "jail", "manifest", "policy", "spoke"]),
     // All of them, as whoever tests them needs.
     (
