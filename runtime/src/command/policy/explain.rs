@@ -137,7 +137,11 @@ fn changes(policy: &Policy, query: &Past, facts: &Facts, flow: &Flow, ruling: &R
                 (false, _) => "somebody there to be asked: with --consent ask, or in a chat".to_owned(),
                 (true, _) => format!("your answer: the rule {} has it asked", said.rule),
             });
-            if flow.category == Category::Data {
+            if let Some(grant) = flow.by.strip_prefix("grant:") {
+                found.push(format!(
+                    "your earlier answer: `secgpt grants revoke {grant}` takes it back, and a no ends with the query"
+                ));
+            } else if flow.category == Category::Data {
                 found.push("a grant for these items: answer “session” when you are asked".to_owned());
             } else if flow.effect == Effect::Irreversible || *each_time {
                 found.push("no earlier answer: it is asked about each time".to_owned());
@@ -225,4 +229,32 @@ fn as_json(query: &Past, of: &Explained<'_>) -> Value {
         "rule": of.rule.map(|rule| json!({"id": rule.id, "file": rule.file, "line": rule.line, "text": rule.text})),
         "changes": of.changes,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What could change a decision that an earlier answer made is that answer, and not another one.
+    #[test]
+    fn what_a_grant_decided_is_changed_by_taking_the_grant_back() {
+        let flow = |by: &str| -> Flow {
+            serde_json::from_value(json!({"from": "plan", "to": "mail.create_draft", "args": {"to": ["a@x.example"]}, "labels": ["user"],
+                "expected": true, "effect": "write", "category": "exec", "decision": "allow", "by": by, "reason": "", "accounted": true,
+                "step": "s1", "receivers": [{"parameter": "to", "value": "a@x.example", "whence": "planner", "sources": []}]}))
+            .unwrap()
+        };
+        let policy = Policy::preset(policy::Preset::Balanced);
+        let told = |by: &str| {
+            let outcome = super::super::super::ask::failed_outcome(&Error::failed("x"), None);
+            let user = bus::id::UserId::parse("ann").unwrap();
+            let past = Past { user, query: "q".to_owned(), attended: true, outcome, played: false };
+            explained(&policy, &past, 1, &flow(by)).changes.join("\n")
+        };
+        assert!(told("grant:g1").contains("secgpt grants revoke g1"), "{}", told("grant:g1"));
+        assert!(!told("grant:g1").contains("a grant: answer"), "{}", told("grant:g1"));
+        assert!(told("user").contains("a grant: answer"), "{}", told("user"));
+        assert!(told("user").contains("naming “a@x.example” in the query"), "{}", told("user"));
+    }
 }
