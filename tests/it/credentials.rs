@@ -35,7 +35,7 @@ struct Scene {
     authority: Authority,
     api: Server,
     auth: AuthorizationServer,
-    /// The API takes no token any more.
+    /// The API takes no token any more; the MCP server not the first.
     refuses: Arc<AtomicBool>,
     system: System,
     _apps: Scratch,
@@ -48,6 +48,35 @@ fn echo(seen: &Seen) -> Vec<system_tests::web_server::Act> {
     answer("200 OK", &[("Content-Type", "application/json"), ("X-Echo", &shown)], &body)
 }
 
+/// A remote MCP server: greets nobody without a token, and says in its result which one it got.
+fn mcp(seen: &Seen, refuses: bool) -> Vec<system_tests::web_server::Act> {
+    let token = seen.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let Some(token) = token.filter(|token| token.starts_with(ACCESS) && !(refuses && token.ends_with("-1")))
+    else {
+        return answer("401 Unauthorized", &[("WWW-Authenticate", "Bearer")], "");
+    };
+    let asked: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+    let result = match asked["method"].as_str().unwrap_or_default() {
+        "initialize" => json!({
+            "protocolVersion": asked["params"]["protocolVersion"], "capabilities": {"tools": {}},
+            "serverInfo": {"name": "far", "version": "1"},
+        }),
+        "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": words()}]}),
+        "tools/call" => {
+            let text = format!("{} came with {token}", asked["params"]["arguments"]["word"]);
+            json!({"content": [{"type": "text", "text": text}]})
+        }
+        _ => return answer("202 Accepted", &[], ""),
+    };
+    let body = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string();
+    answer("200 OK", &[("Content-Type", "application/json")], &body)
+}
+
+/// The arguments of the MCP server's tool.
+fn words() -> Value {
+    json!({"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]})
+}
+
 impl Scene {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
@@ -56,6 +85,7 @@ impl Scene {
         let refused = Arc::clone(&refuses);
         let (api, auth) = runtime.block_on(async {
             let echo = move |seen: &Seen| match refused.load(Ordering::SeqCst) {
+                refuses if seen.path() == "/mcp" => mcp(seen, refuses),
                 true => answer("401 Unauthorized", &[], ""),
                 false => echo(seen),
             };
@@ -72,16 +102,22 @@ impl Scene {
             auth.url("/device"),
             auth.url("/token")
         );
-        for (name, credential) in [("keyed", keyed), ("tokened", &tokened)] {
+        let http = ("kind = \"http\"\nopenapi = \"api.json\"", "discovered = true");
+        let remote = format!("kind = \"mcp\"\nurl = \"https://{address}/mcp\"");
+        let mcp = (remote.as_str(), "summary = \"Says what came.\"\nrequest = \"echo.json\"");
+        for (name, (kind, echo), credential) in
+            [("keyed", http, keyed), ("tokened", http, &tokened), ("far", mcp, &tokened)]
+        {
             let folder = apps.join(name);
             std::fs::create_dir(&folder).unwrap();
             let manifest = format!(
-                "name = {name:?}\nkind = \"http\"\ndescription = \"Sends back what it gets.\"\nopenapi = \"api.json\"\n\
+                "name = {name:?}\n{kind}\ndescription = \"Sends back what it gets.\"\n\
                  [network]\nlocal = [\"{address}\"]\n[credentials.account]\nfor = [\"{address}\"]\n{credential}\n\
-                 [[functionality]]\nname = \"echo\"\neffect = \"read\"\ndiscovered = true\n"
+                 [[functionality]]\nname = \"echo\"\neffect = \"read\"\n{echo}\n"
             );
             std::fs::write(folder.join("app.toml"), manifest).unwrap();
             std::fs::write(folder.join("api.json"), api_of(&address.to_string()).to_string()).unwrap();
+            std::fs::write(folder.join("echo.json"), words().to_string()).unwrap();
         }
         let ca = apps.join("ca.pem");
         std::fs::write(&ca, authority.pem()).unwrap();
@@ -302,6 +338,39 @@ fn a_token_that_was_revoked_ends_in_a_sentence_that_says_what_to_do() {
     assert_eq!(removed.code, Some(0), "{removed:?}");
     let asked = scene.call("tokened");
     assert_eq!(scene.api.last().header("authorization"), None, "{asked:?}");
+}
+
+#[test]
+fn a_remote_server_that_demands_a_token_gets_it_from_the_gateway_and_its_app_does_not_see_it() {
+    let mut scene = Scene::new();
+    // Nobody gave leave yet.
+    let listed = scene.system.secgpt(&["apps", "list"]);
+    assert!(listed.stdout.contains("not offered yet: secgpt apps authorize far"), "{listed:?}");
+    let given = scene.given(&["apps", "authorize", "far", "--device"], "");
+    assert_eq!((given.code, scene.api.count()), (Some(0), 0), "{given:?}");
+    scene.system.up();
+    let call = |token: &str| {
+        let asked = scene.call("far");
+        let result = asked.value("far.echo").to_string();
+        assert!(result.contains(MARKER) && result.contains("****"), "the control: {asked:?}");
+        clean(format!("{asked:?}").as_bytes(), "what the app and the user see");
+        assert_eq!(
+            scene.api.last().header("authorization"),
+            Some(format!("Bearer {ACCESS}-{token}").as_str())
+        );
+    };
+    call("1");
+    // The server wants another one from now on; nobody but the gateway has anything to do with that.
+    scene.refuses.store(true, Ordering::SeqCst);
+    call("2");
+    assert_eq!(scene.auth.asked("/token"), 2);
+    // The control: taken away, the server hears nothing that it takes for somebody, and the sentence says what to do.
+    let removed = scene.system.secgpt(&["apps", "authorize", "far", "--remove"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    let asked = scene.call("far");
+    assert_eq!(scene.api.last().header("authorization"), None, "{asked:?}");
+    let said = format!("{asked:?}");
+    assert!(said.contains("HTTP status 401") && said.contains("secgpt apps authorize"), "{asked:?}");
 }
 
 #[test]

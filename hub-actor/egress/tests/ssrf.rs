@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fmt::Write;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use egress_gateway::allowed_host::{Rules, Suffixes};
@@ -99,6 +100,8 @@ fn plainly_read(text: &str) -> Option<(String, u16)> {
         _ => (authority, usual),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    // An IPv6 address may be written in more than one way.
+    let host = host.parse::<Ipv6Addr>().map_or(host, |address| address.to_string());
     Some((host.strip_suffix('.').unwrap_or(&host).to_owned(), port))
 }
 
