@@ -94,7 +94,8 @@ fn no_test_is_skipped_or_satisfied_by_any_panic() {
 
 #[test]
 fn subjects_are_spelled_in_one_place() {
-    const HOMES: [&str; 3] = ["bus/src/subject.rs", "bus/src/acl.rs", "bus/src/acl/matrix.rs"];
+    const HOMES: [&str; 4] =
+        ["bus/src/subject.rs", "bus/src/subject/pattern.rs", "bus/src/acl.rs", "bus/src/acl/matrix.rs"];
     let first = ["spoke", "host", "hub", "user", "audit"];
     let mut offences = Vec::new();
     for file in files(&["rs"]).iter().filter(|file| !file.is_test() && !HOMES.contains(&file.path.as_str())) {
