@@ -229,7 +229,8 @@ fn a_plan_of_two_hundred_steps_is_asked_about_in_a_few_lists_and_carried_out_onc
         let mut done: Vec<&str> =
             outcome.results.iter().filter_map(|result| result.value["text"].as_str()).collect();
         let mut wanted: Vec<String> = receivers.iter().map(|to| format!("mail says {to}")).collect();
-        (done.sort_unstable(), wanted.sort_unstable());
+        done.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(done, wanted);
     });
 }
