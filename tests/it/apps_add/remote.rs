@@ -221,6 +221,13 @@ fn a_server_that_wants_to_know_who_asks_is_asked_again_when_it_was_given_a_token
     let early = system.secgpt(&["apps", "pin", "far", "--yes"]);
     assert_eq!(early.code, Some(1), "{early:?}");
     assert!(early.stderr.contains("secgpt apps authorize far"), "{early:?}");
+    // A manifest that was changed can be pinned without the server's word, or no token could ever be given.
+    let file = system.state().join("apps/far/app.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("an MCP server on the web", "my notes")).unwrap();
+    let changed = system.secgpt(&["apps", "pin", "far", "--yes"]);
+    assert!(changed.code == Some(0) && changed.stderr.contains("secgpt apps authorize far"), "{changed:?}");
+    assert_eq!(state_of(&system, "far").as_deref(), Some("waiting"));
     let mut command = system.command(&["apps", "authorize", "far", "--from-env", "KEY_OF_FAR"]);
     assert!(command.env("KEY_OF_FAR", "t0ken-of-mine").output().unwrap().status.success());
     // Nobody agrees: it stays as it was.

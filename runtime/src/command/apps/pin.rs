@@ -104,7 +104,7 @@ async fn ask(config: &Config, global: &Global, manifest: &Manifest) -> Result<Op
         match &manifest.kind {
             AppKind::Stdio { command } if pinned => jailed(config, global, manifest, command).await.map(Some),
             AppKind::Remote { url } if pinned || first::is_due(manifest) => {
-                far(config, global, manifest, url).await.map(Some)
+                far(config, global, manifest, url).await
             }
             _ => Ok(None),
         }
@@ -135,24 +135,34 @@ async fn jailed(
     offer::ask(&start).await
 }
 
-/// A server on the web, with what the person has given for it.
-async fn far(config: &Config, global: &Global, manifest: &Manifest, url: &str) -> Result<Offer, Error> {
+/// A server on the web, with what the person has given for it. If that is not enough, a manifest that was changed is pinned
+/// without its word: the change may be what it takes, and what is not pinned cannot be given a credential.
+async fn far(
+    config: &Config,
+    global: &Global,
+    manifest: &Manifest,
+    url: &str,
+) -> Result<Option<Offer>, Error> {
     let app = &manifest.app;
     let what = clean::line(&format!("asking {url} what it offers, through the egress gateway"), 600);
     starting(global.quiet || global.json)(&what);
     let way = Gateway::new(config)?.way(&manifest.dir, Some(&user(None)?));
-    match remote::ask(way, app, url).await? {
-        Heard::Offer(offer) => Ok(*offer),
-        Heard::SignIn if manifest.credentials.is_empty() => {
-            let file = manifest.dir.join("app.toml").display().to_string();
-            Err(Error::failed(format!("{app} does not say what it offers before it knows who asks"))
-                .hint(format!("name a credential under [credentials] in {file}, run `secgpt apps authorize {app}`, and pin it again")))
-        }
-        Heard::SignIn => Err(Error::failed(format!(
-            "{app} does not say what it offers to this credential, or there is none"
-        ))
-        .hint(format!("run `secgpt apps authorize {app}`, and pin it again"))),
+    if let Heard::Offer(offer) = remote::ask(way, app, url).await? {
+        return Ok(Some(*offer));
     }
+    let pinned = Lock::read(&manifest.dir).ok().flatten().is_some_and(|lock| lock.hash == manifest.hash);
+    let hint = if manifest.credentials.is_empty() {
+        let file = manifest.dir.join("app.toml").display().to_string();
+        format!("name a credential under [credentials] in {file}, and pin it again")
+    } else {
+        format!("run `secgpt apps authorize {app}`, and pin it again")
+    };
+    let silent = format!("{app} does not say what it offers before it knows who asks");
+    if pinned {
+        return Err(Error::failed(silent).hint(hint));
+    }
+    say(&format!("{silent}; {hint}"));
+    Ok(None)
 }
 
 /// A functionality that the server no longer has cannot be used; its entry has to go first.
