@@ -78,12 +78,16 @@ pub enum Malformed {
     Subject(String),
 }
 
+/// Bytes that most messages fit in, so that writing one seldom has to make room twice.
+const USUAL: usize = 1 << 10;
+
 /// Packs a message.
 ///
 /// # Errors
 /// If it is too large or cannot be written as MessagePack.
 pub fn pack<M: Message>(message: &M) -> Result<Bytes, Malformed> {
-    let bytes = rmp_serde::to_vec_named(message)
+    let mut bytes = Vec::with_capacity(USUAL);
+    rmp_serde::encode::write_named(&mut bytes, message)
         .map_err(|error| Malformed::Body { kind: M::KIND, detail: error.to_string() })?;
     if M::MAX < bytes.len() {
         return Err(Malformed::TooLarge { kind: M::KIND, size: bytes.len(), max: M::MAX });

@@ -152,7 +152,10 @@ async fn listen(mut stderr: pipe::Receiver, last_words: Arc<Mutex<Vec<u8>>>) {
 }
 
 /// What it offers, and the conversation in which it said so.
-async fn ask(frames: Frames, wishes: Wishes) -> Result<(Offer, RunningService<RoleClient, ClientConfig>), String> {
+async fn ask(
+    frames: Frames,
+    wishes: Wishes,
+) -> Result<(Offer, RunningService<RoleClient, ClientConfig>), String> {
     // As it will be spoken to at work: some servers offer more to a client that declares more.
     let running = super::mcp::info(wishes)
         .serve(frames)
