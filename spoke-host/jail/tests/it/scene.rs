@@ -76,6 +76,8 @@ impl Scene {
         command
             .args(arguments)
             .env_clear()
+            // Not where the test happens to be: an ordinary user may have no way up from there.
+            .current_dir(self.path("outside"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
