@@ -45,10 +45,10 @@ fn failure_01_the_sandbox_is_there() {
     let files: Vec<String> = ["keys/signing.nk", "running.json", "data"]
         .iter()
         .map(|name| state.join(name).display().to_string())
-        .chain([env!("CARGO_MANIFEST_DIR").to_owned(), "/etc/shadow".to_owned(), "/root".to_owned()])
+        .chain([env!("CARGO_MANIFEST_DIR"), "/sys", "/etc/shadow"].map(str::to_owned))
         .collect();
     // Control: outside they are there.
-    assert!(files.iter().take(4).all(|file| std::fs::metadata(file).is_ok()), "{files:?}");
+    assert!(files.iter().take(5).all(|file| std::fs::metadata(file).is_ok()), "{files:?}");
     let outcome =
         person.ask(&plan(&json!([call("s1", "curious.look", &json!({"files": files}))])), Choice::Deny);
     let seen = value(&outcome, "curious.look");
