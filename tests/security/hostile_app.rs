@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use system_tests::person::{Person, Tap};
-use system_tests::program::{built, eventually};
+use system_tests::program::eventually;
 use system_tests::scratch::Scratch;
 use system_tests::stranger::{Strangers, reads};
 use system_tests::system::{Options, System, descendants, runs};
@@ -47,9 +47,9 @@ struct Outside {
 }
 
 impl Outside {
-    fn start(strangers: &Strangers, run_as: Option<u32>) -> Self {
+    fn start(system: &System, strangers: &Strangers, run_as: Option<u32>) -> Self {
         let data = Scratch::new("outside");
-        let mut command = Command::new(built("hostile-app"));
+        let mut command = Command::new(system.program("hostile-app"));
         command
             .env_clear()
             .env("APP_DIR", strangers.folder("hostile"))
@@ -115,7 +115,7 @@ fn gets_nothing(options: Options) {
     let strangers = hostile();
     let system = System::start(strangers.install(options));
     let mut person = Person::join(&system, "alice");
-    let mut outside = Outside::start(&strangers, run_as);
+    let mut outside = Outside::start(&system, &strangers, run_as);
 
     // What it aims at: the system's own files, its broker, a socket, a process.
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -279,7 +279,7 @@ fn an_app_sees_nothing_of_ours_in_environment_processes_and_descriptors() {
     }
     assert_eq!(seen["mounts"], "");
     // Control: outside it sees processes and variables.
-    let plain = Outside::start(&strangers, None).call("look", &json!({}));
+    let plain = Outside::start(&system, &strangers, None).call("look", &json!({}));
     assert!(plain["environment"]["PLANTED"] == "planted-variable");
     assert!(2 < plain["processes"].as_array().unwrap().len());
     assert!(plain["mounts"].as_str().unwrap().contains(" / "));

@@ -108,8 +108,20 @@ impl System {
             furnish(&scratch, user);
             settings.push(("data.dir".to_owned(), scratch.join("data").display().to_string()));
         }
-        settings.extend(options.set);
+        // The ordinary user has a copy of what may lie in a closed home.
+        let (own, copied) = (workspace().join("data"), scratch.join("data"));
+        let place = |value: String| match options.run_as {
+            Some(_) => value.replace(&own.display().to_string(), &copied.display().to_string()),
+            None => value,
+        };
+        settings.extend(options.set.into_iter().map(|(name, value)| (name, place(value))));
         Self { up: None, model, settings, env: options.env, run_as: options.run_as, scratch }
+    }
+
+    /// One of our programs, where the user who runs the system may execute it.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.run_as.map_or_else(|| built(name), |_| self.scratch.join("programs").join(name))
     }
 
     /// Starts it, if it was at rest or has been stopped; on the same state.
