@@ -6,9 +6,8 @@
 //! Carries: I-13, I-15, I-16.
 
 mod answer;
+mod ask;
 mod clients;
-
-use std::time::Duration;
 
 use bus::id::AppId;
 use bus::message::egress::{WebError, WebFailure};
@@ -23,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use answer::{Answer, Body};
+pub use ask::Ask;
 
 use self::answer::of_error;
 use self::clients::Clients;
@@ -39,22 +39,6 @@ pub struct Web {
     resolve: Resolve,
     clients: Clients,
     limits: Limits,
-}
-
-/// What is to be fetched, read and checked as far as that goes without rules.
-pub struct Ask {
-    /// Whose request; connections are not shared between apps.
-    pub app: AppId,
-    /// One of those in [`method`].
-    pub method: Method,
-    /// Read by [`url_rule::read`].
-    pub url: Url,
-    /// Read by [`header::of_request`].
-    pub headers: HeaderMap,
-    /// All of it.
-    pub body: Bytes,
-    /// All must be done by then.
-    pub limit: Duration,
 }
 
 /// A credential as it goes into the request.

@@ -8,10 +8,9 @@
 //! stops the server's answer, too. Nothing is recorded: a person asks, and no app works yet.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bus::id::{AppId, UserId};
-use bus::message::egress::{FetchReply, FetchRequest, MAX_REQUEST_BODY, WebError, WebFailure};
+use bus::message::egress::{FetchReply, FetchRequest, WebFailure};
 use bus::secret::Secret;
 use clap::Args;
 use manifest::Manifest;
@@ -21,10 +20,9 @@ use crate::allowed_host::Suffixes;
 use crate::app_rules::AppRules;
 use crate::credential::{Credentials, Freshness};
 use crate::dial::system_resolver;
-use crate::fetch::{self, Answer, Ask, Attached, Hop, Web, trust};
-use crate::header;
+use crate::fetch::{Answer, Ask, Attached, Hop, Web, trust};
 use crate::limit::STANDARD;
-use crate::url_rule::{self, Permitted};
+use crate::url_rule::Permitted;
 
 /// For whom, and by which rules.
 #[derive(Args)]
@@ -106,18 +104,7 @@ impl Way {
     }
 
     async fn answer(&self, request: FetchRequest) -> Result<Answer, WebFailure> {
-        if MAX_REQUEST_BODY < request.body.len() {
-            let detail = format!("the body is larger than {MAX_REQUEST_BODY} bytes");
-            return Err(WebFailure::new(WebError::Request, detail));
-        }
-        let ask = Ask {
-            app: self.app.clone(),
-            method: fetch::method(&request.method)?,
-            url: url_rule::read(&request.url).map_err(|refusal| fetch::refused(&refusal))?,
-            headers: header::of_request(&request.headers)?,
-            body: request.body,
-            limit: Duration::from_millis(request.limit_ms),
-        };
+        let ask = Ask::read(self.app.clone(), request, |_| {})?;
         self.web.fetch(&self.rules.rules, ask, &|permitted, hop| Box::pin(self.attach(permitted, hop))).await
     }
 

@@ -5,26 +5,20 @@
 //! Carries: I-08, I-15, I-16.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use bus::envelope::Incoming;
 use bus::id::{SpokeAddr, UserId};
 use bus::message::audit::WebOutcome;
-use bus::message::egress::{FetchReply, FetchRequest, MAX_REQUEST_BODY, WebError, WebFailure};
+use bus::message::egress::{FetchReply, FetchRequest, WebFailure};
 use bus::secret::Secret;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
-use url::Url;
 
 use super::flow::Sent;
 use super::{Gateway, Place, Subjected};
 use crate::app_rules::AppRules;
 use crate::credential::Freshness;
-use crate::fetch::{self, Answer, Ask, Attached, Hop};
-use crate::header;
-use crate::url_rule::{self, Permitted};
+use crate::fetch::{Answer, Ask, Attached, Hop};
+use crate::url_rule::Permitted;
 
 /// Where a request has come, for the audit of how it ended.
 #[derive(Clone, Default)]
@@ -32,15 +26,6 @@ struct Trail {
     host: String,
     port: u16,
     attached: Option<Attached>,
-}
-
-/// The parts of a request that can be read without rules.
-struct Read {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
-    limit: Duration,
 }
 
 impl Gateway {
@@ -90,10 +75,15 @@ impl Gateway {
         request: FetchRequest,
         trail: &Mutex<Trail>,
     ) -> Result<Answer, WebFailure> {
-        let read = read(request, trail)?;
+        // What was asked goes into the trail as far as it is understood.
+        let ask = Ask::read(said.spoke.app.clone(), request, |url| {
+            let mut trail = lock(trail);
+            trail.host = url.host_str().unwrap_or_default().chars().take(253).collect();
+            trail.port = url.port_or_known_default().unwrap_or_default();
+        })?;
         let app = self.0.book.of(&said.spoke.app);
         let user = self.user_of(&said.spoke);
-        let first = self.once(said, user.as_ref(), app, &read, &Freshness::Usual, trail).await?;
+        let first = self.once(said, user.as_ref(), app, &ask, &Freshness::Usual, trail).await?;
         let refused = match &lock(trail).attached {
             Some(attached) if first.status == 401 => attached.renewable().cloned(),
             _ => None,
@@ -102,7 +92,7 @@ impl Gateway {
             None => Ok(first),
             Some(refused) => {
                 drop(first);
-                self.once(said, user.as_ref(), app, &read, &Freshness::Refused(refused), trail).await
+                self.once(said, user.as_ref(), app, &ask, &Freshness::Refused(refused), trail).await
             }
         }
     }
@@ -112,18 +102,10 @@ impl Gateway {
         said: &Subjected,
         user: Option<&UserId>,
         app: &AppRules,
-        read: &Read,
+        ask: &Ask,
         freshness: &Freshness,
         trail: &Mutex<Trail>,
     ) -> Result<Answer, WebFailure> {
-        let ask = Ask {
-            app: said.spoke.app.clone(),
-            method: read.method.clone(),
-            url: read.url.clone(),
-            headers: read.headers.clone(),
-            body: read.body.clone(),
-            limit: read.limit,
-        };
         let gate = move |permitted: Permitted, hop: Hop| -> BoxFuture<'_, _> {
             Box::pin(async move {
                 *lock(trail) =
@@ -146,7 +128,7 @@ impl Gateway {
                 Ok(attached)
             })
         };
-        self.0.web.fetch(&app.rules, ask, &gate).await
+        self.0.web.fetch(&app.rules, ask.clone(), &gate).await
     }
 
     /// Head, chunks and end; how many bytes there were.
@@ -174,26 +156,6 @@ impl Gateway {
         bus.respond(incoming, &FetchReply::End { bytes: total }).await;
         Ok(total)
     }
-}
-
-/// Reads what can be read without rules; what was asked goes into the trail as far as it is understood.
-fn read(request: FetchRequest, trail: &Mutex<Trail>) -> Result<Read, WebFailure> {
-    let method = fetch::method(&request.method)?;
-    let url = url_rule::read(&request.url).map_err(|refusal| fetch::refused(&refusal))?;
-    {
-        let mut trail = lock(trail);
-        trail.host = url.host_str().unwrap_or_default().chars().take(253).collect();
-        trail.port = url.port_or_known_default().unwrap_or_default();
-    }
-    let headers = header::of_request(&request.headers)?;
-    if MAX_REQUEST_BODY < request.body.len() {
-        let detail = format!("the body is larger than {MAX_REQUEST_BODY} bytes");
-        return Err(WebFailure::new(WebError::Request, detail));
-    }
-    if !request.body.is_empty() && matches!(method, Method::GET | Method::HEAD) {
-        return Err(WebFailure::new(WebError::Request, format!("a {method} request has no body")));
-    }
-    Ok(Read { method, url, headers, body: request.body, limit: Duration::from_millis(request.limit_ms) })
 }
 
 impl Attached {
