@@ -16,6 +16,7 @@ pub mod program;
 pub mod propose;
 pub mod pypi;
 pub mod remote;
+pub mod server;
 pub mod source;
 pub mod staging;
 

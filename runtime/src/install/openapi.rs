@@ -7,7 +7,6 @@
 //! An address is fetched by this program with the rights of the person who typed it: it is not an app's request, and no
 //! credential goes with it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use serde_json::Value;
 
 use super::access::{self, Access};
 use super::propose::{Proposal, Proposed, destinations};
+use super::server::{Place, local_line};
 use crate::error::Error;
 
 /// The file's name in the app's folder.
@@ -103,9 +103,10 @@ fn describe(text: String, place: &str) -> Result<Description, Error> {
     };
     let api = Api::read(&root).map_err(wrong)?;
     let server = api.server().map_err(wrong)?;
-    let (network, host) = network(&server).zip(credential_host(&server)).ok_or_else(|| {
+    let server = reqwest::Url::parse(&server).ok().and_then(|url| Place::of(&url)).ok_or_else(|| {
         Error::failed(format!("the description {place} names no server that can be reached"))
     })?;
+    let network = network(&server);
     let mut proposal = Proposal::default();
     for name in api.names() {
         match api.operation(name).map_err(|error| error.to_string()).and_then(|found| one(&api, name, &found))
@@ -133,7 +134,7 @@ fn describe(text: String, place: &str) -> Result<Description, Error> {
         instructions: Some(info("description")).filter(|text| !text.trim().is_empty()),
         ..Offer::default()
     };
-    let access = access::of_api(&api.security(), &host);
+    let access = access::of_api(&api.security(), &server.credential_host());
     Ok(Description { text, offer, proposal, network, access })
 }
 
@@ -150,31 +151,9 @@ fn one(api: &Api<'_>, name: &FunctionName, operation: &Operation) -> Result<Prop
     })
 }
 
-/// The line of `[network]` that allows a server and nothing else.
-#[must_use]
-pub fn network(server: &str) -> Option<String> {
-    let (host, port, address) = parts(server)?;
-    Some(match (address, port) {
-        (Some(address), _) => format!("local = [\"{address}\"]"),
-        (None, Some(port)) => format!("hosts = [\"{host}:{port}\"]"),
-        (None, None) => format!("hosts = [\"{host}\"]"),
-    })
-}
-
-/// Whom a credential for a server goes to, as a manifest names it.
-fn credential_host(server: &str) -> Option<String> {
-    let (host, _, address) = parts(server)?;
-    Some(address.map_or(host, |address| address.to_string()))
-}
-
-/// A server's host, its port if it is not the usual one, and its address if it is named by one.
-fn parts(server: &str) -> Option<(String, Option<u16>, Option<SocketAddr>)> {
-    let url = reqwest::Url::parse(server).ok()?;
-    let (host, port) = (url.host_str()?.to_owned(), url.port());
-    let number = url.port_or_known_default()?;
-    let bare = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
-    let address = bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, number));
-    Some((host, port, address))
+/// The line of `[network]` that allows a server and nothing else. An address counts as named: the person chose the file.
+fn network(server: &Place) -> String {
+    server.hosts_line().or_else(|| local_line(server.address().as_slice())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -187,7 +166,9 @@ mod tests {
 
     #[test]
     fn the_network_is_the_server_and_nothing_else() {
-        let check = |server: &str, line: &str| assert_eq!(network(server).as_deref(), Some(line), "{server}");
+        let check = |server: &str, line: &str| {
+            assert_eq!(network(&Place::of(&server.parse().unwrap()).unwrap()), line, "{server}");
+        };
         check("https://api.example.com/v1", "hosts = [\"api.example.com\"]");
         check("https://api.example.com:8443", "hosts = [\"api.example.com:8443\"]");
         check("http://127.0.0.1:9000/x", "local = [\"127.0.0.1:9000\"]");

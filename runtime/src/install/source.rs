@@ -4,8 +4,9 @@
 //! Never: hands a registry's client a word that it could take for an option, a path, or an address.
 //! Carries: I-17.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use super::server::{Place, local_line};
 use crate::error::Error;
 
 /// Where an app comes from.
@@ -28,10 +29,7 @@ pub enum Source {
 pub struct Remote {
     /// Where it is.
     pub url: String,
-    /// Its host: a name, or an address.
-    host: String,
-    /// Its port, if another than the scheme's.
-    port: Option<u16>,
+    place: Place,
     /// Addresses on a private network that the person has named.
     local: Vec<SocketAddr>,
 }
@@ -132,43 +130,24 @@ impl Remote {
             return Err(Error::usage("a name or a password does not belong into an address")
                 .hint("give it with `secgpt apps authorize` when the app is there"));
         }
-        let host = url.host_str().ok_or_else(wrong)?.to_owned();
-        if !host.contains(['.', ':']) {
-            return Err(Error::usage(format!("{host:?} is not a name of the web"))
+        let place = Place::of(&url).ok_or_else(wrong)?;
+        if !place.host().contains(['.', ':']) {
+            return Err(Error::usage(format!("{:?} is not a name of the web", place.host()))
                 .hint("for a server on a network of yours give its address, in the URL and with --local ADDRESS:PORT"));
         }
-        let remote = Self { url: text.to_owned(), host, port: url.port(), local: local.to_vec() };
-        if url.scheme() == "http" && !remote.is_named() {
+        let named = place.address().is_some_and(|address| local.contains(&address));
+        if url.scheme() == "http" && !named {
             return Err(Error::usage(format!("{text:?} is not an address that begins with https://")).hint(
                 "http is for a server on a network of yours, with its address and port: --local ADDRESS:PORT",
             ));
         }
-        Ok(remote)
-    }
-
-    /// Its host, if that is an address.
-    fn address(&self) -> Option<IpAddr> {
-        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-    }
-
-    fn is_named(&self) -> bool {
-        let port = |default: u16| self.port.unwrap_or(default);
-        let own = if self.url.starts_with("https:") { port(443) } else { port(80) };
-        self.address().is_some_and(|address| self.local.contains(&SocketAddr::new(address, own)))
+        Ok(Self { url: text.to_owned(), place, local: local.to_vec() })
     }
 
     /// The lines of `[network]` that allow its host and nothing else. An address is allowed only if it was named.
     #[must_use]
     pub fn network(&self) -> String {
-        let mut lines = Vec::new();
-        if self.address().is_none() {
-            let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-            lines.push(format!("hosts = [\"{}{port}\"]", self.host));
-        }
-        if !self.local.is_empty() {
-            let all: Vec<String> = self.local.iter().map(|address| format!("\"{address}\"")).collect();
-            lines.push(format!("local = [{}]", all.join(", ")));
-        }
+        let lines: Vec<String> = self.place.hosts_line().into_iter().chain(local_line(&self.local)).collect();
         lines.join("\n")
     }
 
@@ -184,11 +163,7 @@ impl Remote {
     /// Whom a credential goes to, as a manifest names it.
     #[must_use]
     pub fn credential_host(&self) -> String {
-        let port = self.port.unwrap_or(if self.url.starts_with("https:") { 443 } else { 80 });
-        match self.address() {
-            Some(address) => SocketAddr::new(address, port).to_string(),
-            None => self.host.clone(),
-        }
+        self.place.credential_host()
     }
 }
 
