@@ -19,5 +19,6 @@ pub mod remote;
 pub mod server;
 pub mod source;
 pub mod staging;
+pub mod yaml;
 
 mod tool;

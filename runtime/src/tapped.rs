@@ -160,14 +160,16 @@ fn parties(subject: &str) -> (String, String) {
             (short(&format!("user {user}")), short(&format!("hub.{}", op.as_str())))
         }
         Some(Subject::UserIn { user, .. }) => ("hub".to_owned(), short(&format!("user {user}"))),
-        Some(Subject::Audit { by, op }) => {
-            let by = match by {
-                Auditor::Host(host) => format!("host {host}"),
-                other => other.to_string(),
-            };
-            (short(&by), short(&format!("audit.{}", op.as_str())))
-        }
+        Some(Subject::Echo(of)) => (short(&named(&of)), short(&named(&of))),
+        Some(Subject::Audit { by, op }) => (short(&named(&by)), short(&format!("audit.{}", op.as_str()))),
         None => ("?".to_owned(), clean::line(subject, 24)),
+    }
+}
+
+fn named(by: &Auditor) -> String {
+    match by {
+        Auditor::Host(host) => format!("host {host}"),
+        other => other.to_string(),
     }
 }
 

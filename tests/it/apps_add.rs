@@ -270,11 +270,18 @@ fn a_web_api_is_added_by_its_description_and_reaches_its_own_server_only() {
     let told = system.ask("Use pets.getPet with id = 7");
     assert!(told.answer().contains("Rex"), "{told:?}");
     assert_eq!(system.ask("Use pets.deletePet with id = 7").code, Some(3));
+    let text = format!(
+        "openapi: 3.0.3\ninfo: {{title: Pets, version: '1'}}\nservers: [{{url: 'http://{address}'}}]\npaths:\n  /pet/{{id}}:\n    get:\n      operationId: getPet\n      parameters: [{{name: id, in: path, required: true, schema: {{type: integer}}}}]\n      responses: {{200: {{description: it}}}}\n"
+    );
     let yaml = scratch.join("pets.yaml");
-    std::fs::write(&yaml, "openapi: 3.0.3\n").unwrap();
-    let refused = system.secgpt(&["apps", "add", "other", "--openapi", yaml.to_str().unwrap(), "--yes"]);
+    std::fs::write(&yaml, text).unwrap();
+    let other = ["apps", "add", "other", "--openapi", yaml.to_str().unwrap(), "--yes"];
+    assert_eq!(system.secgpt(&other).code, Some(0));
+    assert!(system.ask("Use other.getPet with id = 7").answer().contains("Rex"));
+    std::fs::write(&yaml, "openapi: [3.0.3\n").unwrap();
+    let refused = system.secgpt(&["apps", "add", "third", "--openapi", yaml.to_str().unwrap(), "--yes"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("it is YAML"), "{refused:?}");
+    assert!(refused.stderr.contains("neither JSON nor YAML") && refused.stderr.contains("line 2"), "{refused:?}");
 }
 
 #[test]

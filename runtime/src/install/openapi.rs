@@ -7,6 +7,8 @@
 //! An address is fetched by this program with the rights of the person who typed it: it is not an app's request, and no
 //! credential goes with it.
 
+mod servers;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use serde_json::Value;
 use super::access::{self, Access};
 use super::propose::{Proposal, Proposed, destinations};
 use super::server::{Place, local_line};
+use super::yaml;
 use crate::error::Error;
 
 /// The file's name in the app's folder.
@@ -33,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A description that was read.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// Its text, as it is kept.
+    /// As JSON, as it is kept.
     pub text: String,
     /// What it says of itself.
     pub offer: Offer,
@@ -89,15 +92,8 @@ async fn fetch(url: &str) -> Result<String, Error> {
 }
 
 fn describe(text: String, place: &str) -> Result<Description, Error> {
-    let root: Value = serde_json::from_str(&text).map_err(|error| {
-        let yaml = text.lines().any(|line| line.starts_with("openapi:") || line.starts_with("swagger:"));
-        let error = Error::failed(format!("the description {place} is not JSON")).because(error);
-        if yaml {
-            error.hint("it is YAML; convert it to JSON first, for example with yq -o=json")
-        } else {
-            error
-        }
-    })?;
+    let (root, text) = value(text, place)
+        .map_err(|why| Error::failed(format!("the description {place} cannot be read")).because(why))?;
     let wrong = |error: manifest::openapi::OpenApiError| {
         Error::failed(format!("the description {place} cannot be used: {error}"))
     };
@@ -136,6 +132,21 @@ fn describe(text: String, place: &str) -> Result<Description, Error> {
     };
     let access = access::of_api(&api.security(), &server.credential_host());
     Ok(Description { text, offer, proposal, network, access })
+}
+
+/// What the text stands for, and the same as the JSON that is kept. JSON begins with a brace; everything else is YAML.
+fn value(text: String, place: &str) -> Result<(Value, String), String> {
+    let json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
+    let mut root = if json {
+        serde_json::from_str(&text).map_err(|error| format!("it is no JSON: {error}"))?
+    } else {
+        yaml::read(&text).map_err(|error| format!("it is neither JSON nor YAML: {error}"))?
+    };
+    if !servers::complete(&mut root, place) && json {
+        return Ok((root, text));
+    }
+    let json = serde_json::to_string_pretty(&root).map_err(|error| error.to_string())?;
+    Ok((root, json + "\n"))
 }
 
 fn one(api: &Api<'_>, name: &FunctionName, operation: &Operation) -> Result<Proposed, String> {
@@ -188,6 +199,16 @@ mod tests {
     }
 
     #[test]
+    fn a_description_in_yaml_is_kept_as_json() {
+        let text = "openapi: 3.1.0\ninfo: {title: Pets, version: '1'}\nservers:\n- url: https://pets.example.com\npaths:\n  /pet/{id}:\n    get:\n      operationId: getPet\n      parameters:\n      - {name: id, in: path, required: true, schema: {type: integer}}\n      responses: {200: {description: it}}\n";
+        let found = describe(text.to_owned(), "pets.yaml").unwrap();
+        assert_eq!(found.network, "hosts = [\"pets.example.com\"]");
+        let again = describe(found.text.clone(), "openapi.json").unwrap();
+        assert!(found.text.starts_with('{') && again.text == found.text && again.proposal == found.proposal);
+        assert_eq!(found.proposal.functions.first().unwrap().name, "getPet");
+    }
+
+    #[test]
     fn what_is_no_description_is_said_so() {
         let check = |text: &str, words: &str| {
             let error = describe(text.to_owned(), "a").unwrap_err();
@@ -196,8 +217,11 @@ mod tests {
                 "{error:?}"
             );
         };
-        check("openapi: 3.0.0\n", "YAML");
+        check("{]", "no JSON");
+        check("a: [", "neither JSON nor YAML");
         check("{}", "no OpenAPI description");
+        check("", "no OpenAPI description");
+        check("openapi: 3.0.0\npaths: {}\n", "names no server");
         check("{\"openapi\": \"3.0.0\", \"paths\": {}}", "names no server");
         check(
             "{\"openapi\": \"3.0.0\", \"servers\": [{\"url\": \"https://a.example.com\"}], \"paths\": {}}",
