@@ -20,6 +20,7 @@ use bus::message::egress::{
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt, unfold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Fetches at once: the gateway has room for so many of a spoke. Others wait in line, within their limits.
@@ -124,7 +125,7 @@ impl Web {
 impl Answer {
     /// The first header of this name, however it is written.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        header(&self.headers, name)
     }
 
     /// All headers that the gateway hands on.
@@ -147,18 +148,44 @@ impl Answer {
         }
     }
 
-    /// The body, up to `most` bytes of it.
-    pub(crate) async fn body(mut self, most: usize) -> Result<Body, WebFailure> {
-        let mut all = BytesMut::new();
-        while let Some(bytes) = self.chunk().await? {
-            let room = most.saturating_sub(all.len());
-            all.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-            if room < bytes.len() {
-                return Ok(Body { bytes: all.freeze(), cut: true });
+    /// The body as a stream, which ends with the first failure.
+    pub(crate) fn pieces(self) -> BoxStream<'static, Result<Bytes, WebFailure>> {
+        let pieces = unfold(Some(self), |answer| async {
+            let mut answer = answer?;
+            match answer.chunk().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
+                Ok(None) => None,
+                Err(failure) => Some((Err(failure), None)),
             }
-        }
-        Ok(Body { bytes: all.freeze(), cut: false })
+        });
+        pieces.boxed()
     }
+
+    /// The body, up to `most` bytes of it.
+    pub(crate) async fn body(self, most: usize) -> Result<Body, WebFailure> {
+        whole(self.pieces(), most).await
+    }
+}
+
+/// The first header of this name, however it is written.
+pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// A body, up to `most` bytes of it. What is beyond is not waited for.
+pub(crate) async fn whole(
+    mut pieces: BoxStream<'static, Result<Bytes, WebFailure>>,
+    most: usize,
+) -> Result<Body, WebFailure> {
+    let mut all = BytesMut::new();
+    while let Some(bytes) = pieces.next().await.transpose()? {
+        let room = most.saturating_sub(all.len());
+        all.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        if room < bytes.len() {
+            return Ok(Body { bytes: all.freeze(), cut: true });
+        }
+    }
+    Ok(Body { bytes: all.freeze(), cut: false })
 }
 
 /// What the gateway says of one fetch.

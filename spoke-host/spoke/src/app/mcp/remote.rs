@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bus::id::WorkId;
 use bus::message::egress::{FetchRequest, WebError, WebFailure};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use http::{HeaderName, HeaderValue};
@@ -23,7 +23,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use crate::job::cut;
-use crate::web::{Ask, Web};
+use crate::web::{self, Ask, Web};
 
 /// The largest message, bytes: as over a pipe.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -74,15 +74,7 @@ pub(super) fn by_gateway(web: Web) -> Fetch {
             let FetchRequest { method, url, headers, body, .. } = request;
             let answer = web.fetch(None, Ask { method, url, headers, body }, limit).await?;
             let (status, headers) = (answer.status, answer.headers().to_vec());
-            let pieces = unfold(Some(answer), |answer| async {
-                let mut answer = answer?;
-                match answer.chunk().await {
-                    Ok(Some(bytes)) => Some((Ok(bytes), Some(answer))),
-                    Ok(None) => None,
-                    Err(failure) => Some((Err(failure), None)),
-                }
-            });
-            Ok(Fetched { status, headers, body: Box::pin(pieces) })
+            Ok(Fetched { status, headers, body: answer.pieces() })
         })
     })
 }
@@ -91,20 +83,7 @@ impl Fetched {
     /// The first header of this name, however it is written.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-
-    /// Up to `most` bytes of the body, and whether there was more.
-    async fn whole(mut self, most: usize) -> Result<(Bytes, bool), WebFailure> {
-        let mut all = BytesMut::new();
-        while let Some(bytes) = self.body.next().await.transpose()? {
-            let room = most.saturating_sub(all.len());
-            all.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-            if room < bytes.len() {
-                return Ok((all.freeze(), true));
-            }
-        }
-        Ok((all.freeze(), false))
+        web::header(&self.headers, name)
     }
 }
 
@@ -176,8 +155,8 @@ impl StreamableHttpClient for Through {
                 }
             }
             status => {
-                let (words, _) = answer.whole(MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
-                Err(refused(status, &String::from_utf8_lossy(&words)))
+                let words = web::whole(answer.body, MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
+                Err(refused(status, &String::from_utf8_lossy(&words.bytes)))
             }
         }
     }
@@ -231,11 +210,11 @@ fn refused(status: u16, words: &str) -> Refused {
 
 /// One message.
 async fn read(answer: Fetched) -> Result<ServerJsonRpcMessage, Refused> {
-    let (body, cut) = answer.whole(MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
-    if cut {
+    let body = web::whole(answer.body, MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
+    if body.cut {
         return Err(StreamableHttpError::ResponseBodyTooLarge { max_size: MAX_MESSAGE });
     }
-    serde_json::from_slice(&body).map_err(StreamableHttpError::Deserialize)
+    serde_json::from_slice(&body.bytes).map_err(StreamableHttpError::Deserialize)
 }
 
 /// The server's events, each of bounded size.
