@@ -121,7 +121,7 @@ impl System {
     /// One of our programs, where the user who runs the system may execute it.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        self.run_as.map_or_else(|| built(name), |_| self.scratch.join("programs").join(name))
+        program(&self.scratch, self.run_as, name)
     }
 
     /// Starts it, if it was at rest or has been stopped; on the same state.
@@ -313,14 +313,17 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+fn program(scratch: &Scratch, run_as: Option<u32>, name: &str) -> PathBuf {
+    run_as.map_or_else(|| built(name), |_| scratch.join("programs").join(name))
+}
+
 /// `secgpt` with none of the surroundings that could change what it does.
 fn secgpt(scratch: &Scratch, run_as: Option<u32>) -> Command {
-    let programs = scratch.join("programs");
-    let mut command = Command::new(run_as.map_or_else(|| built("secgpt"), |_| programs.join("secgpt")));
+    let mut command = Command::new(program(scratch, run_as, "secgpt"));
     if let Some(user) = run_as {
         command.uid(user).gid(user).current_dir("/");
     }
-    let bundled = run_as.map_or_else(|| bundle().dir.clone(), |_| programs);
+    let bundled = run_as.map_or_else(|| bundle().dir.clone(), |_| scratch.join("programs"));
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
