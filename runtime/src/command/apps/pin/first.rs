@@ -4,7 +4,7 @@
 //! Never: leaves them in the manifest if the person does not agree.
 //! Carries: I-06, I-17.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bus::message::offer::Offer;
 use manifest::lock::DISCOVERED;
@@ -64,7 +64,7 @@ impl Drop for First {
         if !self.kept {
             // If it cannot be taken back, the app has changed since it was pinned, and is not used.
             let _ = add::rewrite(&self.dir, "app.toml", &self.before);
-            let _ = std::fs::remove_file(Path::new(&self.dir).join(DISCOVERED));
+            let _ = std::fs::remove_file(self.dir.join(DISCOVERED));
         }
     }
 }
