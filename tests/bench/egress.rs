@@ -39,8 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn measure() -> Value {
     let authority = Authority::new();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+    let body = Arc::new(vec![b'x'; LARGE]);
     let server = Server::tls(&authority, &["127.0.0.1"], move |seen| match seen.path() {
-        "/large" => vec![Act::Send(head.clone().into_bytes()), Act::Send(vec![b'x'; LARGE])],
+        "/large" => vec![Act::Send(head.clone().into_bytes()), Act::Share(Arc::clone(&body))],
         _ => ok(&"x".repeat(512)),
     })
     .await;

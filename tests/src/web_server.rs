@@ -114,6 +114,8 @@ impl Seen {
 pub enum Act {
     /// Sends this.
     Send(Vec<u8>),
+    /// The same, where making it anew for each answer would take time that is measured.
+    Share(Arc<Vec<u8>>),
     /// Sends nothing for so long.
     Pause(Duration),
     /// Again and again, until the other side has enough.
@@ -242,6 +244,7 @@ impl Server {
             for act in answers(&seen) {
                 match act {
                     Act::Send(bytes) => stream.write_all(&bytes).await.ok()?,
+                    Act::Share(bytes) => stream.write_all(&bytes).await.ok()?,
                     Act::Pause(time) => {
                         stream.flush().await.ok()?;
                         tokio::time::sleep(time).await;
