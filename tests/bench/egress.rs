@@ -10,7 +10,7 @@ use bus::acl::Role;
 use bus::client::{Bus, BusError};
 use bus::id::{AppId, SpokeAddr, SpokeId, WorkId};
 use bus::launch::EgressConfig;
-use bus::message::egress::{FetchControl, FetchReply, FetchRequest, WINDOW, WINDOW_BYTES};
+use bus::message::egress::{FetchControl, FetchReply, FetchRequest, Untold};
 use bus::subject::{Op, Service, Subject};
 use serde_json::{Value, json};
 use system_tests::core_process::Core;
@@ -186,16 +186,13 @@ impl Through {
         let request = self.request(path);
         let mut answers =
             self.bus.request_many(&self.subject(Op::FETCH), &request, None).await.expect("the bus");
-        let (mut size, mut untold) = (0, (0, 0));
+        let (mut size, mut untold) = (0, Untold::default());
         loop {
             match answers.next::<FetchReply>(PATIENCE).await.expect("an answer") {
                 FetchReply::Head { status, .. } => assert_eq!(status, 200),
                 FetchReply::Chunk { seq, bytes } => {
                     size += bytes.len();
-                    untold = (untold.0 + 1, untold.1 + bytes.len());
-                    // As a spoke does.
-                    if WINDOW / 2 <= untold.0 || WINDOW_BYTES / 2 <= untold.1 {
-                        untold = (0, 0);
+                    if untold.took(bytes.len()) {
                         let taken = FetchControl::Taken { id: request.id.clone(), chunks: seq + 1 };
                         self.bus.publish(&self.subject(Op::CHUNK), &taken, None).await.expect("the bus");
                     }

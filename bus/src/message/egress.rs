@@ -36,6 +36,28 @@ pub const WINDOW_BYTES: usize = 1 << 20;
 /// Chunks that may be under way without the other side's word that it took them.
 pub const WINDOW: u32 = 16;
 
+/// What a spoke has taken of a fetched body and not said so yet. It says so at half of either window: the sender then never
+/// stands still for it, and is not told of each chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untold {
+    chunks: u32,
+    bytes: usize,
+}
+
+impl Untold {
+    /// One more chunk of this size was taken. Is it time to say so? Then all of it counts as said.
+    #[must_use]
+    pub fn took(&mut self, size: usize) -> bool {
+        self.chunks = self.chunks.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(size);
+        let due = WINDOW / 2 <= self.chunks || WINDOW_BYTES / 2 <= self.bytes;
+        if due {
+            *self = Self::default();
+        }
+        due
+    }
+}
+
 /// The largest body of a request, bytes: with its headers it must fit one message.
 pub const MAX_REQUEST_BODY: usize = 896 << 10;
 
@@ -301,5 +323,21 @@ mod tests {
             limit_ms: 1,
         };
         assert!(pack(&request).unwrap().len() <= MAX_PAYLOAD);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_sender_with_a_full_window_is_always_told(sizes in proptest::collection::vec(1..=BODY_CHUNK, 1..200)) {
+            let (mut untold, mut chunks, mut bytes) = (Untold::default(), 0, 0);
+            for size in sizes {
+                chunks += 1;
+                bytes += size;
+                if untold.took(size) {
+                    (chunks, bytes) = (0, 0);
+                }
+                // One more of any size still finds room: nobody waits for the other.
+                proptest::prop_assert!(chunks < WINDOW && bytes + BODY_CHUNK <= WINDOW_BYTES);
+            }
+        }
     }
 }

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 
 use bus::client::{Answers, Bus, BusError};
 use bus::id::{SpokeAddr, WorkId};
-use bus::message::egress::{
-    FetchControl, FetchReply, FetchRequest, WINDOW, WINDOW_BYTES, WebError, WebFailure,
-};
+use bus::message::egress::{FetchControl, FetchReply, FetchRequest, Untold, WebError, WebFailure};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
 use bytes::{Bytes, BytesMut};
@@ -25,10 +23,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Fetches at once: the gateway has room for so many of a spoke. Others wait in line, within their limits.
 const AT_ONCE: usize = 16;
-
-/// After so many chunks, or so many bytes, the gateway is told that they were taken: half of what it may send unasked.
-const TELL_EVERY: u32 = WINDOW / 2;
-const TELL_BYTES: usize = WINDOW_BYTES / 2;
 
 /// Asks the gateway. Cheap to clone; all clones share the room that the spoke has.
 #[derive(Clone)]
@@ -105,7 +99,7 @@ impl Web {
             until,
             limit,
             taken: 0,
-            untold: (0, 0),
+            untold: Untold::default(),
             over: false,
             _room: room,
         };
@@ -197,8 +191,7 @@ struct Stream {
     limit: Duration,
     /// Chunks.
     taken: u32,
-    /// Chunks and bytes of which the gateway was not told yet.
-    untold: (u32, usize),
+    untold: Untold,
     over: bool,
     _room: OwnedSemaphorePermit,
 }
@@ -224,9 +217,7 @@ impl Stream {
 
     async fn took(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_add(1);
-        self.untold = (self.untold.0.saturating_add(1), self.untold.1.saturating_add(bytes));
-        if TELL_EVERY <= self.untold.0 || TELL_BYTES <= self.untold.1 {
-            self.untold = (0, 0);
+        if self.untold.took(bytes) {
             self.web.control(&FetchControl::Taken { id: self.id.clone(), chunks: self.taken }).await;
         }
     }
