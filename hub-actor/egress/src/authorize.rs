@@ -3,11 +3,13 @@
 //! Answers: how does a token come from an authorization server into the sealed file?
 //! Never: prints a token, a code or a secret; speaks to another host than those that the manifest names for it; keeps
 //! anything of a flow that did not come to its good end.
-//! Carries: I-13, I-15. OAuth 2.0 for programs on people's machines: RFC 8252 with PKCE (RFC 7636), and RFC 8628.
+//! Carries: I-13, I-15. OAuth 2.0 for programs on people's machines: RFC 8252 with PKCE (RFC 7636), RFC 8628,
+//! RFC 7591 where nobody has registered a client, and RFC 8707 for whom the token is.
 
 mod device;
 mod listener;
 mod redirect;
+mod register;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,6 +77,9 @@ pub enum AuthorizeError {
     /// The server's word for what went wrong.
     #[error("the authorization server answers {0}")]
     Refused(String),
+    /// Nobody has registered a client, and the server takes none from us.
+    #[error("no client could be registered at the authorization server: {0}")]
+    Register(String),
     /// The server could not be asked, or answers with what is of no use.
     #[error("{0}")]
     Web(String),
@@ -95,6 +100,7 @@ impl AuthorizeError {
             Self::Missing { missing: "client_id", .. } => {
                 "register a client with the service, and name it with --client-id"
             }
+            Self::Register(_) => "register one with the service by hand, and name it with --client-id",
             Self::Missing { .. } => "add it to the credential in the app's app.toml",
             Self::TooLate | Self::State | Self::Callback(_) | Self::Denied => {
                 "to try again, run the command again"
@@ -138,13 +144,17 @@ pub async fn authorize(
         return Err(AuthorizeError::ApiKey(name.to_owned()));
     }
     let token_url = used.server.token_url.as_deref().ok_or_else(|| missing(name, "token_url"))?;
-    let id = client.id.or_else(|| used.server.client_id.clone()).ok_or_else(|| missing(name, "client_id"))?;
-    let flow = Flow {
+    let id = client.id.or_else(|| used.server.client_id.clone());
+    // A secret whose client nobody names is no reason to make another client.
+    if id.is_none() && (used.server.registration_url.is_none() || client.secret.is_some()) {
+        return Err(missing(name, "client_id"));
+    }
+    let mut flow = Flow {
         asking: Asking { web, app, local },
         name,
         how: used,
         token_url,
-        client: Client { id: Some(id.clone()), secret: client.secret },
+        client: Client { id, secret: client.secret },
         pace,
     };
     // Read before a person is sent anywhere: a code is of no use if it cannot be exchanged.
@@ -158,14 +168,20 @@ pub async fn authorize(
         expires: given.expires,
         refresh: given.refresh,
         token_url: token_url.to_owned(),
-        client_id: id,
+        client_id: flow.client.id.unwrap_or_default(),
         client_secret: flow.client.secret,
+        resource: used.server.resource.clone(),
     })
 }
 
 impl Flow<'_> {
     fn client_id(&self) -> &str {
         self.client.id.as_deref().unwrap_or_default()
+    }
+
+    /// For which service the token is to be good, in each question that the server has to know it for.
+    fn resource(&self) -> Option<(&str, &str)> {
+        self.how.server.resource.as_deref().map(|resource| ("resource", resource))
     }
 
     fn scope(&self) -> String {
@@ -176,6 +192,7 @@ impl Flow<'_> {
     fn with_client<'b>(&'b self, mut form: Vec<(&'b str, &'b str)>) -> Vec<(&'b str, &'b str)> {
         form.push(("client_id", self.client_id()));
         form.extend(self.client.secret.as_ref().map(|secret| ("client_secret", Secret::expose(secret))));
+        form.extend(self.resource());
         form
     }
 }

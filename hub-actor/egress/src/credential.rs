@@ -71,6 +71,9 @@ pub struct Oauth2 {
     /// With which word, if with one.
     #[serde(default)]
     pub client_secret: Option<Secret>,
+    /// For which service, if the server was told (RFC 8707); it is told again.
+    #[serde(default)]
+    pub resource: Option<String>,
 }
 
 /// The credentials, and the one way to use them.

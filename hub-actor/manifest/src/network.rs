@@ -56,6 +56,10 @@ pub struct OauthServer {
     pub device_url: Option<String>,
     /// Where tokens are had and renewed.
     pub token_url: Option<String>,
+    /// Where a client is registered that nobody has registered by hand (RFC 7591).
+    pub registration_url: Option<String>,
+    /// For which service a token is to be good, as the server is told (RFC 8707).
+    pub resource: Option<String>,
     /// Who asks, as the server knows it.
     pub client_id: Option<String>,
     /// What is asked for.

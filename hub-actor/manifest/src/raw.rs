@@ -92,6 +92,8 @@ pub(crate) struct RawCredential {
     pub authorize_url: Option<Spanned<String>>,
     pub device_url: Option<Spanned<String>>,
     pub token_url: Option<Spanned<String>>,
+    pub registration_url: Option<Spanned<String>>,
+    pub resource: Option<Spanned<String>>,
     pub client_id: Option<Spanned<String>>,
     #[serde(default)]
     pub scopes: Vec<Spanned<String>>,

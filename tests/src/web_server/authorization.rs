@@ -1,4 +1,4 @@
-//! An authorization server for the tests: the endpoints of RFC 6749, 7636 and 8628, over TLS, as strict as a real one.
+//! An authorization server for the tests: the endpoints of RFC 6749, 7591, 7636, 8414 and 8628, over TLS, as strict as a real one.
 //!
 //! Answers: does a program that asks for leave keep to the protocol, and what does it do when the server does not?
 //! Never: gives a token without the proof that the protocol asks for.
@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
+
+use serde_json::{Value, json};
 
 use super::{Act, Authority, Seen, Server, answer, ok, redirect};
 
@@ -19,6 +21,9 @@ pub const SECRET: &str = "planted-client-secret";
 pub const ACCESS: &str = "planted-access-token";
 /// Every refresh token begins so.
 pub const REFRESH: &str = "planted-refresh-token";
+
+/// The name of a service for which tokens are asked.
+pub const RESOURCE: &str = "https://api.example.com/mcp";
 
 /// What the server does out of the ordinary.
 #[derive(Default)]
@@ -39,6 +44,12 @@ pub struct Manner {
     pub revoked: HashSet<String>,
     /// Codes given out, with the questions they are answers to.
     pub codes: HashMap<String, HashMap<String, String>>,
+    /// For this service alone it gives tokens; who does not name it is refused (RFC 8707).
+    pub resource: Option<String>,
+    /// Instead of a client, with this status.
+    pub register_answer: Option<(&'static str, &'static str)>,
+    /// Clients that registered themselves, with what they said.
+    pub registered: HashMap<String, Value>,
     /// Tokens given out.
     pub given: u32,
 }
@@ -85,6 +96,22 @@ fn fields(text: &str) -> HashMap<String, String> {
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
+/// What it says of itself (RFC 8414).
+#[must_use]
+pub fn metadata(host: &str) -> Value {
+    let at = |path: &str| format!("https://{host}{path}");
+    json!({
+        "issuer": format!("https://{host}"), "authorization_endpoint": at("/authorize"),
+        "device_authorization_endpoint": at("/device"), "token_endpoint": at("/token"),
+        "registration_endpoint": at("/register"), "code_challenge_methods_supported": ["S256"],
+        "response_types_supported": ["code"], "scopes_supported": ["read", "write", "everything"],
+    })
+}
+
+fn says(status: &str, value: &Value) -> Vec<Act> {
+    answer(status, &[("Content-Type", "application/json")], &value.to_string())
+}
+
 fn refuse(word: &str) -> Vec<Act> {
     answer(
         "400 Bad Request",
@@ -97,17 +124,48 @@ impl Manner {
     fn answer(&mut self, seen: &Seen) -> Vec<Act> {
         let (path, query) = seen.path().split_once('?').unwrap_or((seen.path(), ""));
         let form = fields(&String::from_utf8_lossy(&seen.body));
+        let host = seen.header("host").unwrap_or_default();
         match (seen.line.split(' ').next(), path) {
             (Some("GET"), "/authorize") => self.authorize(fields(query)),
             (Some("POST"), "/device") => self.device(&form),
             (Some("POST"), "/token") => self.token(&form),
+            (Some("POST"), "/register") => self.register(&seen.body),
+            (Some("GET"), "/.well-known/oauth-authorization-server") => says("200 OK", &metadata(host)),
             _ => answer("404 Not Found", &[], ""),
         }
     }
 
+    /// Is it who may ask, and may its browser come back there?
+    fn knows(&self, client: Option<&String>, back: Option<&str>) -> bool {
+        let Some(client) = client else { return false };
+        let registered = |said: &Value| back.is_none_or(|back| said["redirect_uris"] == json!([back]));
+        client == CLIENT || self.registered.get(client).is_some_and(registered)
+    }
+
+    fn is_for(&self, asked: &HashMap<String, String>) -> bool {
+        self.resource.is_none() || self.resource.as_ref() == asked.get("resource")
+    }
+
+    fn register(&mut self, body: &[u8]) -> Vec<Act> {
+        if let Some((status, text)) = self.register_answer {
+            return answer(status, &[("Content-Type", "application/json")], text);
+        }
+        let Ok(said) = serde_json::from_slice::<Value>(body) else {
+            return refuse("invalid_client_metadata");
+        };
+        let id = format!("registered-{}", self.registered.len() + 1);
+        self.registered.insert(id.clone(), said);
+        says("201 Created", &json!({"client_id": id, "client_id_issued_at": 1, "client_name": "secgpt"}))
+    }
+
     fn authorize(&mut self, asked: HashMap<String, String>) -> Vec<Act> {
         let is = |name: &str, value: &str| asked.get(name).is_some_and(|given| given == value);
-        if !is("client_id", CLIENT) || !is("response_type", "code") || !is("code_challenge_method", "S256") {
+        let known = self.knows(asked.get("client_id"), asked.get("redirect_uri").map(String::as_str));
+        if !known
+            || !self.is_for(&asked)
+            || !is("response_type", "code")
+            || !is("code_challenge_method", "S256")
+        {
             return answer("400 Bad Request", &[], "not a request for a code with PKCE");
         }
         let state = if self.other_state { "another" } else { &asked["state"] };
@@ -122,7 +180,8 @@ impl Manner {
     fn device(&mut self, form: &HashMap<String, String>) -> Vec<Act> {
         match (&self.device_answer, form.get("client_id").map(String::as_str)) {
             (Some(text), _) => ok(text),
-            (None, Some(CLIENT)) => ok(
+            (None, Some(_)) if !self.is_for(form) => refuse("invalid_target"),
+            (None, Some(_)) if self.knows(form.get("client_id"), None) => ok(
                 r#"{"device_code":"planted-device-code","user_code":"WDJB-MJHT","verification_uri":"https://example.com/device",
                     "verification_uri_complete":"https://example.com/device?user_code=WDJB-MJHT","expires_in":900,"interval":1}"#,
             ),
@@ -135,7 +194,11 @@ impl Manner {
         if self.redirects {
             return redirect(307, "/elsewhere");
         }
-        if field("client_id") != CLIENT || form.get("client_secret").is_some_and(|secret| secret != SECRET) {
+        if !self.is_for(form) {
+            return refuse("invalid_target");
+        }
+        let known = self.knows(form.get("client_id"), None);
+        if !known || form.get("client_secret").is_some_and(|secret| secret != SECRET) {
             return refuse("invalid_client");
         }
         match field("grant_type") {
@@ -144,6 +207,9 @@ impl Manner {
                 let Some(asked) = self.codes.remove(field("code")) else { return refuse("invalid_grant") };
                 let proof =
                     BASE64URL_NOPAD.encode(digest(&SHA256, field("code_verifier").as_bytes()).as_ref());
+                if field("client_id") != asked["client_id"] {
+                    return refuse("invalid_grant");
+                }
                 if proof != asked["code_challenge"] || field("redirect_uri") != asked["redirect_uri"] {
                     return refuse("invalid_grant");
                 }

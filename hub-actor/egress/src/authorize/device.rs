@@ -51,8 +51,10 @@ struct Granted {
 
 impl Flow<'_> {
     /// Has a code made, shows it, and asks until it was typed.
-    pub(super) async fn device(&self, tell: &mut dyn FnMut(Said)) -> Got {
-        let url = self.how.server.device_url.as_deref().ok_or_else(|| missing(self.name, "device_url"))?;
+    pub(super) async fn device(&mut self, tell: &mut dyn FnMut(Said)) -> Got {
+        let how = self.how;
+        let url = how.server.device_url.as_deref().ok_or_else(|| missing(self.name, "device_url"))?;
+        self.known(None).await?;
         let granted = self.code(url, tell).await?;
         let deadline = Instant::now() + self.pace.second.saturating_mul(part(granted.seconds));
         let mut interval = granted.interval;
@@ -89,6 +91,7 @@ impl Flow<'_> {
         if !scope.is_empty() {
             form.push(("scope", &scope));
         }
+        form.extend(self.resource());
         let (status, body) = self.asking.post(url, &form).await?;
         let garbage = || useless(format!("its server answers {status}, and no code in the form of RFC 8628"));
         let raw: Raw = serde_json::from_slice(&body).map_err(|_| garbage())?;

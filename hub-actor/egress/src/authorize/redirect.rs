@@ -16,12 +16,14 @@ use crate::credential::oauth::TokenAnswer;
 
 impl Flow<'_> {
     /// Sends a person to the server, waits for the way back, and exchanges the code.
-    pub(super) async fn redirect(&self, tell: &mut dyn FnMut(Said)) -> Got {
-        let server = &self.how.server;
+    pub(super) async fn redirect(&mut self, tell: &mut dyn FnMut(Said)) -> Got {
+        let how = self.how;
+        let server = &how.server;
         let url = server.authorize_url.as_deref().ok_or_else(|| missing(self.name, "authorize_url"))?;
         let mut url = self.asking.endpoint(url)?;
         let listener = Listener::bind().await.map_err(AuthorizeError::Listen)?;
         let back = listener.address().map_err(AuthorizeError::Listen)?;
+        self.known(Some(&back)).await?;
         let (state, verifier) = (random()?, random()?);
         let challenge = BASE64URL_NOPAD.encode(digest(&SHA256, verifier.as_bytes()).as_ref());
         {
@@ -35,6 +37,9 @@ impl Flow<'_> {
                 .append_pair("code_challenge_method", "S256");
             if !server.scopes.is_empty() {
                 query.append_pair("scope", &self.scope());
+            }
+            if let Some((name, resource)) = self.resource() {
+                query.append_pair(name, resource);
             }
         }
         let deadline = Instant::now() + self.pace.person;

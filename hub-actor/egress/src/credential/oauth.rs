@@ -91,6 +91,7 @@ pub(super) async fn renew(asking: Asking<'_>, token: &Oauth2) -> Result<Oauth2, 
         ("client_id", &token.client_id),
     ];
     form.extend(token.client_secret.as_ref().map(|secret| ("client_secret", secret.expose())));
+    form.extend(token.resource.as_deref().map(|resource| ("resource", resource)));
     let failed = |failure: WebFailure| {
         let detail = format!("the token cannot be renewed: {}", failure.detail);
         RenewError::Failed(WebFailure::new(failure.code, detail))
@@ -135,18 +136,28 @@ impl Asking<'_> {
 
     /// One word to the server, and its answer.
     pub(crate) async fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<(u16, Vec<u8>), WebFailure> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(url, "application/x-www-form-urlencoded", body).await
+    }
+
+    /// The same in the other form that such servers take, where a client is registered.
+    pub(crate) async fn json(&self, url: &str, value: &Value) -> Result<(u16, Vec<u8>), WebFailure> {
+        self.send(url, "application/json", value.to_string()).await
+    }
+
+    async fn send(&self, url: &str, kind: &'static str, body: String) -> Result<(u16, Vec<u8>), WebFailure> {
         let url = self.endpoint(url)?;
         let rules =
             self.only(&url).ok_or_else(|| useless("its server may not be asked in the clear".into()))?;
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let ask = Ask {
             app: self.app.clone(),
             method: Method::POST,
             url: url.clone(),
             headers,
-            body: Bytes::from(form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()),
+            body: Bytes::from(body),
             limit: ANSWER,
         };
         let answer = self
@@ -209,7 +220,7 @@ pub(crate) fn protocol_word(word: &str, status: u16) -> String {
 }
 
 /// Can it go into a header?
-fn is_token(token: &Secret) -> bool {
+pub(crate) fn is_token(token: &Secret) -> bool {
     let text = token.expose();
     !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

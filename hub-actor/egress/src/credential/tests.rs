@@ -106,6 +106,7 @@ fn a_token_is_renewed_before_its_end_and_when_it_was_refused() {
         token_url: "https://auth.example.com/token".into(),
         client_id: "c".into(),
         client_secret: None,
+        resource: None,
     };
     assert!(usable(&token(None), &Freshness::Usual).is_some());
     assert!(usable(&token(Some(now() + 3600)), &Freshness::Usual).is_some());

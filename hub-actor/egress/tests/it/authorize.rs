@@ -10,7 +10,9 @@ use egress_gateway::credential::Oauth2;
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::STANDARD;
 use manifest::{CredentialKind, CredentialUse, OauthServer};
-use system_tests::web_server::authorization::{ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET};
+use system_tests::web_server::authorization::{
+    ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, RESOURCE, SECRET,
+};
 use tokio::sync::mpsc;
 
 use crate::server::{Authority, names};
@@ -24,8 +26,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(manner: Manner) -> Self {
+    async fn new(mut manner: Manner) -> Self {
         let authority = Authority::new();
+        // Whoever forgets to say for which service a token is gets none.
+        manner.resource = Some(RESOURCE.to_owned());
         let server = AuthorizationServer::new(&authority, manner).await;
         Self { authority, server }
     }
@@ -40,6 +44,8 @@ impl Scene {
                 authorize_url: Some(self.server.url("/authorize?access_type=offline")),
                 device_url: Some(self.server.url("/device")),
                 token_url: Some(self.server.url("/token")),
+                registration_url: None,
+                resource: Some(RESOURCE.into()),
                 client_id: Some(CLIENT.into()),
                 scopes: vec!["read".into(), "write".into()],
             },
@@ -59,7 +65,8 @@ impl Scene {
     ) -> Result<Oauth2, AuthorizeError> {
         let web = Web::new(names(&[]), self.authority.trusted(), STANDARD);
         let app = AppId::parse("mail").unwrap();
-        let client = Client { id: None, secret: Some(Secret::new(SECRET.into())) };
+        let secret = used.server.client_id.is_some().then(|| Secret::new(SECRET.into()));
+        let client = Client { id: None, secret };
         authorize(&web, &app, &[], ("google", used), client, (how, pace), &mut tell).await
     }
 
@@ -77,8 +84,16 @@ impl Scene {
         &self,
         act: impl FnOnce(String) -> F,
     ) -> Result<Oauth2, AuthorizeError> {
+        self.by_browser_with(&self.used(), act).await
+    }
+
+    async fn by_browser_with<F: Future<Output = ()>>(
+        &self,
+        used: &CredentialUse,
+        act: impl FnOnce(String) -> F,
+    ) -> Result<Oauth2, AuthorizeError> {
         let (opened, mut open) = mpsc::unbounded_channel();
-        let flow = self.ask(How::Redirect, move |said| {
+        let flow = self.ask_with(used, How::Redirect, FAST, move |said| {
             let Said::Open { url } = said else { panic!("{said:?}") };
             opened.send(url).unwrap();
         });
@@ -104,6 +119,7 @@ async fn a_browser_brings_a_code_that_becomes_a_token() {
         .by_browser(async |url| {
             assert_eq!(query(&url, "access_type"), "offline", "what the manifest wrote stays");
             assert_eq!(query(&url, "scope"), "read write");
+            assert_eq!(query(&url, "resource"), RESOURCE);
             assert!(43 <= query(&url, "state").len() && 43 <= query(&url, "code_challenge").len());
             let answer = browser.get(url).send().await.unwrap();
             assert_eq!(answer.headers()["content-security-policy"], "default-src 'none'");
@@ -116,6 +132,57 @@ async fn a_browser_brings_a_code_that_becomes_a_token() {
     assert_eq!(token.refresh, Some(Secret::new(format!("{REFRESH}-1"))));
     assert!(token.expires.is_some());
     assert_eq!((token.client_id.as_str(), token.token_url), (CLIENT, scene.server.url("/token")));
+    assert_eq!(token.resource.as_deref(), Some(RESOURCE), "it is told again when the token is renewed");
+    assert_eq!(scene.server.asked("/register"), 0, "whoever is named is not registered");
+}
+
+#[tokio::test]
+async fn whom_nobody_registered_is_registered_for_each_leave() {
+    let scene = Scene::new(Manner::default()).await;
+    let browser = scene.browser();
+    let mut used = scene.used();
+    used.server.client_id = None;
+    used.server.registration_url = Some(scene.server.url("/register"));
+    let token =
+        scene.by_browser_with(&used, async |url| _ = browser.get(url).send().await.unwrap()).await.unwrap();
+    assert_eq!((token.client_id.as_str(), &token.client_secret), ("registered-1", &None));
+    let token = scene.ask_with(&used, How::Device, FAST, |_| ()).await.unwrap();
+    assert_eq!(token.client_id, "registered-2");
+    let said = scene.server.manner.lock().unwrap().registered.clone();
+    assert_eq!(said["registered-1"]["token_endpoint_auth_method"], "none");
+    assert_eq!(said["registered-1"]["grant_types"][0], "authorization_code");
+    assert!(said["registered-1"]["redirect_uris"][0].as_str().unwrap().starts_with("http://127.0.0.1:"));
+    assert!(said["registered-2"]["redirect_uris"].is_null(), "no browser comes back to a device");
+    // A server that takes nobody: no person is sent anywhere.
+    scene.server.manner.lock().unwrap().register_answer =
+        Some(("403 No", r#"{"error":"access_denied","error_description":"call 555-1234"}"#));
+    let error = scene.ask_with(&used, How::Redirect, FAST, |said| panic!("{said:?}")).await.unwrap_err();
+    assert!(error.to_string().contains("answers access_denied"), "{error}");
+    assert!(error.hint().unwrap().contains("--client-id"));
+    // A client's secret without the client is no reason to make another one.
+    let web = Web::new(names(&[]), scene.authority.trusted(), STANDARD);
+    let app = AppId::parse("mail").unwrap();
+    let client = Client { id: None, secret: Some(Secret::new(SECRET.into())) };
+    let asked = scene.server.server.count();
+    let mut silent = |_| ();
+    let error = authorize(&web, &app, &[], ("google", &used), client, (How::Device, FAST), &mut silent).await;
+    assert!(matches!(error, Err(AuthorizeError::Missing { missing: "client_id", .. })), "{error:?}");
+    assert_eq!(scene.server.server.count(), asked);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_one_service_and_no_other() {
+    let scene = Scene::new(Manner::default()).await;
+    for resource in [None, Some("https://elsewhere.example.com/mcp".to_owned())] {
+        let mut used = scene.used();
+        used.server.resource = resource;
+        let asked = scene.ask_with(&used, How::Device, FAST, |_| ()).await;
+        assert!(
+            matches!(&asked, Err(AuthorizeError::Refused(word)) if word == "invalid_target"),
+            "{asked:?}"
+        );
+    }
+    assert!(scene.ask(How::Device, |_| ()).await.is_ok(), "the control");
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use egress_gateway::credential::{Credential, Credentials, Oauth2, Owner};
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::STANDARD;
 use manifest::{CredentialKind, CredentialUse, OauthServer};
-use system_tests::web_server::authorization::{ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET};
+use system_tests::web_server::authorization::{
+    ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, RESOURCE, SECRET,
+};
 
 use crate::bus::{Spoke, Stage, request};
 use crate::server::{Authority, Server, answer, names, rules};
@@ -31,7 +33,11 @@ fn owner() -> Owner {
 impl Scene {
     async fn new() -> Self {
         let authority = Authority::new();
-        let auth = AuthorizationServer::new(&authority, Manner::default()).await;
+        let auth = AuthorizationServer::new(
+            &authority,
+            Manner { resource: Some(RESOURCE.into()), ..Manner::default() },
+        )
+        .await;
         let manner = std::sync::Arc::clone(&auth.manner);
         let api = Server::tls(&authority, &["127.0.0.1"], move |seen| {
             let good = format!("Bearer {ACCESS}-{}", manner.lock().unwrap().given);
@@ -67,6 +73,7 @@ impl Scene {
             token_url: self.auth.url("/token"),
             client_id: CLIENT.into(),
             client_secret: Some(Secret::new(SECRET.into())),
+            resource: Some(RESOURCE.into()),
         };
         let credentials = Credentials::open(self.folder.path(), None).unwrap();
         credentials.sealed().change(|all| _ = all.insert(owner(), Credential::Oauth2(token))).unwrap();

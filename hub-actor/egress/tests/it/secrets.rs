@@ -223,6 +223,7 @@ impl Renewing {
             token_url: format!("http://{}/token", self.auth.address),
             client_id: "secgpt".into(),
             client_secret: Some(Secret::new("client-secret".into())),
+            resource: None,
         };
         let web = Web::new(names(&[]), egress_gateway::fetch::trust(None).unwrap(), STANDARD);
         Stage::with(app, web, stored(folder, owner(None), Credential::Oauth2(token))).await

@@ -246,6 +246,7 @@ fn a_credential_names_its_server_and_nothing_that_is_not_for_its_kind() {
         "notes",
         &format!(
             "{HEAD}{oauth}authorize_url = \"https://a.example.com/x\"\ntoken_url = \"http://127.0.0.1:9/t\"\n\
+             registration_url = \"https://a.example.com/r\"\nresource = \"http://10.0.0.5:9/mcp\"\n\
              client_id = \"me\"\nscopes = [\"https://example.com/read\"]\n"
         ),
     );
@@ -253,6 +254,8 @@ fn a_credential_names_its_server_and_nothing_that_is_not_for_its_kind() {
     assert_eq!(server.authorize_url.as_deref(), Some("https://a.example.com/x"));
     assert_eq!(server.token_url.as_deref(), Some("http://127.0.0.1:9/t"));
     assert_eq!((server.client_id.as_deref(), server.scopes.len(), server.device_url), (Some("me"), 1, None));
+    assert_eq!(server.registration_url.as_deref(), Some("https://a.example.com/r"));
+    assert_eq!(server.resource.as_deref(), Some("http://10.0.0.5:9/mcp"));
     for url in
         ["http://a.example.com/", "ftp://a", "https://a b", "https://a\\b", "https://a/#x", "127.0.0.1:9"]
     {
@@ -263,10 +266,17 @@ fn a_credential_names_its_server_and_nothing_that_is_not_for_its_kind() {
         );
     }
     refused(&format!("{HEAD}{oauth}device_url = \"https://a.example\"\n"), Some(9), "without a token_url");
+    for resource in ["mcp.a.example", "https://a.example/#b", "https://a.example/ b"] {
+        refused(&format!("{HEAD}{oauth}resource = {resource:?}\n"), Some(9), "");
+    }
+    refused(&format!("{HEAD}{oauth}registration_url = \"http://a.example\"\n"), Some(9), "https://");
     refused(&format!("{HEAD}{oauth}scopes = [\"a b\"]\n"), Some(9), "not one word");
     refused(&format!("{HEAD}{oauth}prefix = \"Token\"\n"), Some(9), "always sent as Bearer");
     let key = format!("{head}kind = \"api_key\"\n");
-    refused(&format!("{HEAD}{key}token_url = \"https://a.example\"\n"), Some(9), "that is oauth2's");
+    for of_servers in ["token_url", "registration_url", "resource"] {
+        let line = format!("{of_servers} = \"https://a.example\"\n");
+        refused(&format!("{HEAD}{key}{line}"), Some(9), "that is oauth2's");
+    }
     refused(&format!("{HEAD}{key}prefix = \"two words\"\n"), Some(9), "not one word");
     let (_root, dir) = app("notes", &format!("{HEAD}{key}prefix = \"Token\"\n"));
     let manifest = Manifest::load(&dir, &DEFAULT).unwrap();

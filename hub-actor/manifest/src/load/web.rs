@@ -69,7 +69,14 @@ impl Reader<'_> {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(self.wrong(&raw.header, format!("{name:?} is not the name of a header")));
         }
-        let of_servers = [&raw.authorize_url, &raw.device_url, &raw.token_url, &raw.client_id];
+        let of_servers = [
+            &raw.authorize_url,
+            &raw.device_url,
+            &raw.token_url,
+            &raw.registration_url,
+            &raw.resource,
+            &raw.client_id,
+        ];
         let of_servers = of_servers.into_iter().flatten().chain(&raw.scopes).next();
         let kind = match (raw.kind, &raw.prefix, of_servers) {
             (RawCredentialKind::Oauth2, None, _) => CredentialKind::Oauth2,
@@ -96,6 +103,8 @@ impl Reader<'_> {
             authorize_url: url(&raw.authorize_url)?,
             device_url: url(&raw.device_url)?,
             token_url: url(&raw.token_url)?,
+            registration_url: url(&raw.registration_url)?,
+            resource: raw.resource.as_ref().map(|resource| self.resource(resource)).transpose()?,
             client_id: raw.client_id.as_ref().map(|id| self.word(id)).transpose()?,
             scopes: raw.scopes.iter().map(|scope| self.word(scope)).collect::<Result<_, _>>()?,
         };
@@ -116,6 +125,15 @@ impl Reader<'_> {
         match plain && begins.iter().any(|begin| text.starts_with(begin)) {
             true => Ok(text.clone()),
             false => Err(self.wrong(url, format!("{text:?} is not a URL that begins with https://"))),
+        }
+    }
+
+    /// The name of a service among others, which looks like its address. Nobody goes there by it.
+    fn resource(&self, resource: &Spanned<String>) -> Result<String, ManifestError> {
+        let text = self.word(resource)?;
+        match text.contains("://") && !text.contains('#') {
+            true => Ok(text),
+            false => Err(self.wrong(resource, format!("{text:?} is not a URL without a fragment"))),
         }
     }
 
