@@ -9,7 +9,7 @@ pub mod matrix;
 use std::time::Duration;
 
 use crate::id::{HostId, SpokeAddr, UserId};
-use crate::subject::{Leaf, Service, Subject, inbox, pattern};
+use crate::subject::{Auditor, Leaf, Service, Subject, inbox, pattern};
 
 /// A party on the bus. Each has one credential and one set of rights.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,7 @@ pub fn rights(role: &Role) -> Rights {
                 pattern::EVERY_USER_IN,
                 pattern::HUB_OUT,
                 "secgpt.audit.hub.*",
+                &echo(Auditor::Hub),
                 // Grants live in a JetStream bucket; nobody else has any JetStream subject. Opening it (three), reading
                 // one, listing, following a long list, writing.
                 "$JS.API.INFO",
@@ -84,13 +85,14 @@ pub fn rights(role: &Role) -> Rights {
                 pattern::EVERY_HOST_OUT.to_owned(),
                 pattern::EVERY_USER_OUT.to_owned(),
                 pattern::HUB_IN.to_owned(),
+                echo(Auditor::Hub),
                 SERVICE_DISCOVERY.to_owned(),
             ],
             respond: SERVICE_RESPONSES,
             subscriptions: None,
         },
-        Role::LlmGateway => gateway(Service::Llm, "secgpt.audit.llm.*"),
-        Role::EgressGateway => gateway(Service::Egress, "secgpt.audit.egress.*"),
+        Role::LlmGateway => gateway(Service::Llm, Auditor::Llm, "secgpt.audit.llm.*"),
+        Role::EgressGateway => gateway(Service::Egress, Auditor::Egress, "secgpt.audit.egress.*"),
         Role::Supervisor => Rights {
             publish: list(&["secgpt.audit.supervisor.*"]),
             subscribe: Vec::new(),
@@ -138,18 +140,26 @@ pub fn rights(role: &Role) -> Rights {
 /// One answer to each discovery request, within a second.
 const SERVICE_RESPONSES: Option<(u32, Duration)> = Some((1, Duration::from_secs(1)));
 
-fn gateway(service: Service, audit: &str) -> Rights {
+/// Where a part of the core hears itself, to know that its subscriptions are in force.
+fn echo(of: Auditor) -> String {
+    Subject::Echo(of).to_string()
+}
+
+fn gateway(service: Service, named: Auditor, audit: &str) -> Rights {
+    let echo = echo(named);
     Rights {
         // The last one: a spoke that floods is to be stopped.
         publish: list(&[
             pattern::EVERY_SPOKE_REPLY,
             pattern::HUB_REPLY,
             audit,
+            &echo,
             &Subject::HubIn(Leaf::Stop).to_string(),
         ]),
         subscribe: vec![
             pattern::every_spoke_to(service),
             pattern::hub_to(service),
+            echo,
             SERVICE_DISCOVERY.to_owned(),
         ],
         respond: SERVICE_RESPONSES,

@@ -120,6 +120,11 @@ name!(
     "1 to 32 letters and digits"
 );
 name!(
+    /// Under which a hub has a host start spokes. Another one takes its place when the hub holds none of them any more.
+    LeaseId, "lease id", 32, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9', b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9',
+    "1 to 32 letters and digits"
+);
+name!(
     /// A step of a plan, as the planner named it.
     StepId, "step id", 32, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_', b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-',
     "1 to 32 of a-z, A-Z, 0-9, _ and -, no two underscores in a row"
@@ -136,7 +141,7 @@ macro_rules! fresh {
         }
     )*};
 }
-fresh!(SpokeId, SessionId, WorkId);
+fresh!(SpokeId, SessionId, WorkId, LeaseId);
 
 /// Letters of a query's name that its tasks begin with.
 const OF_QUERY: usize = 22;

@@ -18,4 +18,5 @@ pub mod user;
 
 pub mod audit;
 
+pub mod echo;
 pub mod log;

@@ -121,6 +121,8 @@ pub enum Subject {
         /// What it is.
         leaf: Leaf,
     },
+    /// Said and heard by that party only: who hears it knows that all it said before on the same connection has come in.
+    Echo(Auditor),
     /// For the tap and the audit.
     Audit {
         /// Who writes.
@@ -232,6 +234,8 @@ pub enum Leaf {
     Spawn,
     /// Stop a spoke.
     Stop,
+    /// Stop all spokes but those of one lease.
+    Lease,
     /// A permission prompt.
     Prompt,
     /// What is happening, and the answer.
@@ -247,6 +251,7 @@ impl fmt::Display for Leaf {
             Leaf::Cancel => f.write_str("cancel"),
             Leaf::Spawn => f.write_str("spawn"),
             Leaf::Stop => f.write_str("stop"),
+            Leaf::Lease => f.write_str("lease"),
             Leaf::Prompt => f.write_str("prompt"),
             Leaf::Event(session) => write!(f, "event.{session}"),
             Leaf::Reply(tokens) => write!(f, "reply.{tokens}"),
@@ -261,6 +266,7 @@ impl Leaf {
             ["cancel"] => Some(Leaf::Cancel),
             ["spawn"] => Some(Leaf::Spawn),
             ["stop"] => Some(Leaf::Stop),
+            ["lease"] => Some(Leaf::Lease),
             ["prompt"] => Some(Leaf::Prompt),
             ["event", session] => crate::id::SessionId::parse(session).ok().map(Leaf::Event),
             ["reply", rest @ ..] if !rest.is_empty() && rest.iter().all(|token| literal(token)) => {
@@ -289,6 +295,19 @@ impl fmt::Display for Auditor {
     }
 }
 
+impl Auditor {
+    fn parse(tokens: &[&str]) -> Option<Self> {
+        match tokens {
+            ["hub"] => Some(Auditor::Hub),
+            ["llm"] => Some(Auditor::Llm),
+            ["egress"] => Some(Auditor::Egress),
+            ["supervisor"] => Some(Auditor::Supervisor),
+            ["host", host] => HostId::parse(host).ok().map(Auditor::Host),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -303,6 +322,7 @@ impl fmt::Display for Subject {
             Subject::HostAny(op) => write!(f, "secgpt.host.any.{}", op.0),
             Subject::UserOut { user, op } => write!(f, "secgpt.user.{user}.out.{}", op.0),
             Subject::UserIn { user, leaf } => write!(f, "secgpt.user.{user}.in.{leaf}"),
+            Subject::Echo(of) => write!(f, "secgpt.echo.{of}"),
             Subject::Audit { by, op } => write!(f, "secgpt.audit.{by}.{}", op.0),
         }
     }
@@ -353,19 +373,9 @@ impl Subject {
             ["secgpt", "user", user, "in", leaf @ ..] => {
                 Some(Subject::UserIn { user: UserId::parse(user).ok()?, leaf: Leaf::parse(leaf)? })
             }
-            ["secgpt", "audit", "host", host, op] => {
-                let by = Auditor::Host(HostId::parse(host).ok()?);
-                Some(Subject::Audit { by, op: Op::parse(op)? })
-            }
-            ["secgpt", "audit", by, op] => {
-                let by = match *by {
-                    "hub" => Auditor::Hub,
-                    "llm" => Auditor::Llm,
-                    "egress" => Auditor::Egress,
-                    "supervisor" => Auditor::Supervisor,
-                    _ => return None,
-                };
-                Some(Subject::Audit { by, op: Op::parse(op)? })
+            ["secgpt", "echo", of @ ..] => Some(Subject::Echo(Auditor::parse(of)?)),
+            ["secgpt", "audit", by @ .., op] => {
+                Some(Subject::Audit { by: Auditor::parse(by)?, op: Op::parse(op)? })
             }
             _ => None,
         }
@@ -381,9 +391,11 @@ impl Subject {
             Subject::HostOut { host, .. } => Some(inbox::host(host)),
             Subject::UserOut { user, .. } => Some(inbox::user(user)),
             Subject::HostAny(_) | Subject::HostIn { .. } => Some(inbox::HUB.to_owned()),
-            Subject::SpokeIn { .. } | Subject::HubIn(_) | Subject::UserIn { .. } | Subject::Audit { .. } => {
-                None
-            }
+            Subject::SpokeIn { .. }
+            | Subject::HubIn(_)
+            | Subject::UserIn { .. }
+            | Subject::Echo(_)
+            | Subject::Audit { .. } => None,
         }
     }
 }

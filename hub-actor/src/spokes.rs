@@ -20,7 +20,7 @@ use bus::id::{AppId, HostId, SessionId, SpokeAddr, UserId, WorkId};
 use bus::identity::Signer;
 use bus::limits::{HEARTBEAT, PROMPT_REPLY, SPAWN, SPOKE_CREDENTIAL};
 use bus::message::egress::SpokeUser;
-use bus::message::host::{Exited, HostReport, SignRequest, Spawned, Stop};
+use bus::message::host::{Exited, HostReport, Lease, SignRequest, Spawned, Stop};
 use bus::message::profile::{Kind, Limits, Profile};
 use bus::message::task::{Cancel, Done, Failure, FailureCode, Token};
 use bus::subject::{Leaf, Op, Service, Subject};
@@ -335,6 +335,10 @@ impl SpokesActor {
                 }
                 Effect::Stop(host, spoke, why) => {
                     self.send(Subject::HostIn { host, leaf: Leaf::Stop }, Stop { spoke, why }, None);
+                }
+                Effect::Lease(host, id) => {
+                    tracing::warn!(%host, "it has spokes that no hub holds any more; they are ended");
+                    self.send(Subject::HostIn { host, leaf: Leaf::Lease }, Lease { id }, None);
                 }
                 Effect::Cancel(spoke, task) => {
                     self.send(Subject::SpokeIn { spoke, leaf: Leaf::Cancel }, Cancel { task }, None);

@@ -15,6 +15,7 @@ mod vouch;
 mod folder;
 mod placement;
 
+mod lease;
 mod lines;
 mod log;
 

@@ -1,6 +1,6 @@
 //! What the hub needs to know to choose a host.
 //!
-//! Answers: how many spokes live here, how many more are taken, and which apps are here?
+//! Answers: how many spokes live here and under which leases, how many more are taken, and which apps are here?
 //! Never: is late, once it has begun; a host that is silent for five seconds counts as gone. Says that an app is not here
 //! before it has looked: packages of strangers have thousands of files, and the first look reads them all.
 
@@ -44,6 +44,7 @@ pub(crate) async fn report(host: Arc<Host>) {
             capacity: host.config.capacity,
             apps: apps.clone(),
             missing: host.missing.clone(),
+            leases: host.leases(),
         };
         if let Err(error) = host.bus.publish(&subject, &report, None).await {
             tracing::warn!(%error, "a report was not sent");

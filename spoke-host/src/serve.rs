@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bus::client::{Address, Bus};
 use bus::envelope::Incoming;
-use bus::id::SpokeAddr;
+use bus::id::{LeaseId, SpokeAddr};
 use bus::launch::{Child, HostConfig, LaunchError, failed};
-use bus::message::host::{Spawn, SpawnFailure, Spawned, Stop};
+use bus::message::host::{Lease, Spawn, SpawnFailure, Spawned, Stop};
 use bus::service::Service;
 use bus::subject::{Auditor, Leaf, Op, Subject, pattern};
 use jail::report::Namespaces;
@@ -22,7 +22,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::folder::Folders;
 use crate::reserve::Reserve;
-use crate::{placement, probe, spawn, supervise};
+use crate::{lease, placement, probe, spawn, supervise};
 
 /// Starts at once. More would only share the same processors.
 const STARTING: usize = 64;
@@ -47,6 +47,8 @@ pub(crate) struct Host {
 /// A spoke's place in the table, held from the request to the end.
 #[derive(Default)]
 pub(crate) struct Place {
+    /// Under which lease it was asked for.
+    lease: Option<LeaseId>,
     /// Told when the spoke is to be killed; remembers it if nobody listens yet.
     pub(crate) stop: Notify,
 }
@@ -142,6 +144,11 @@ impl Host {
                     }
                 }
             }
+            Subject::HostIn { leaf: Leaf::Lease, .. } => {
+                if let Some(Lease { id }) = self.bus.body::<Lease>(&message).await {
+                    self.end_others(&id);
+                }
+            }
             // Answers to our own requests come here as well as to whoever asked.
             Subject::HostIn { leaf: Leaf::Reply(_), .. } => {}
             other => self.bus.drop_message(&other.to_string(), "a host has nothing to do there").await,
@@ -151,7 +158,7 @@ impl Host {
     /// A spoke from the request to its end. It says [`Spawned`] once, and if that was good news, `Exited` once.
     async fn whole_life(self: Arc<Self>, spawn: Spawn) {
         let (id, spoke) = (spawn.id.clone(), spawn.spoke.clone());
-        let started = match self.reserve(&spoke) {
+        let started = match self.reserve(&spoke, spawn.lease.clone()) {
             Ok(place) => {
                 let started = self.started(&spawn, &place).await;
                 if started.is_err() {
@@ -210,7 +217,7 @@ impl Host {
     }
 
     /// A place for a new spoke, if there is one.
-    fn reserve(&self, spoke: &SpokeAddr) -> Result<Arc<Place>, SpawnFailure> {
+    fn reserve(&self, spoke: &SpokeAddr, lease: Option<LeaseId>) -> Result<Arc<Place>, SpawnFailure> {
         let mut spokes = self.spokes();
         if self.config.capacity <= u32::try_from(spokes.len()).unwrap_or(u32::MAX) {
             let detail =
@@ -221,9 +228,22 @@ impl Host {
             let detail = format!("there is a spoke {spoke} already");
             return Err(SpawnFailure { detail, hint: None, elsewhere: false });
         }
-        let place = Arc::<Place>::default();
+        let place = Arc::new(Place { lease, stop: Notify::default() });
         spokes.insert(spoke.clone(), Arc::clone(&place));
         Ok(place)
+    }
+
+    /// Kills the spokes of every lease but this one: nobody will give them work or stop them.
+    fn end_others(&self, lease: &LeaseId) {
+        for (spoke, place) in self.spokes().iter().filter(|(_, place)| lease::is_over(&place.lease, lease)) {
+            tracing::warn!(%spoke, "nobody holds this spoke any more; it is ended");
+            place.stop.notify_one();
+        }
+    }
+
+    /// Under which leases spokes live here or are being started.
+    pub(crate) fn leases(&self) -> Vec<Option<LeaseId>> {
+        lease::each_once(self.spokes().values().map(|place| &place.lease))
     }
 
     /// Kills every spoke and waits until they are no more.

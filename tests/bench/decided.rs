@@ -204,7 +204,8 @@ async fn play_host(nats: Arc<Nats>, tell: oneshot::Sender<(Sample, f64)>) {
     let on_bus = nats.bus(&Role::Host(host.clone())).await;
     let mut inbound = on_bus.subscribe(&pattern::host_in(&host)).await.expect("a subscription");
     let out = |op| Subject::HostOut { host: host.clone(), op };
-    let mut report = HostReport { live: 0, capacity: 100, apps: Vec::new(), missing: Vec::new() };
+    let (apps, missing, leases) = (Vec::new(), Vec::new(), Vec::new());
+    let mut report = HostReport { live: 0, capacity: 100, apps, missing, leases };
     let mut beat = tokio::time::interval(Duration::from_millis(250));
     let mut tell = Some(tell);
     loop {

@@ -124,6 +124,7 @@ async fn spawn(
         user: UserId::parse("bench").expect("a name"),
         profile,
         pinned: String::new(),
+        lease: None,
     };
     let begun = Instant::now();
     hub.publish(&Subject::HostIn { host: host.clone(), leaf: Leaf::Spawn }, &request, None).await.ok()?;

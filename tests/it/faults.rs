@@ -10,6 +10,7 @@ mod input;
 mod machine;
 mod messages;
 mod model;
+mod orphans;
 mod people;
 mod plans;
 mod stores;

@@ -231,6 +231,7 @@ impl Parties {
         let auditors = [Auditor::Hub, Auditor::Llm, Auditor::Egress, Auditor::Supervisor];
         for by in auditors.into_iter().chain([Auditor::Host(host_a), Auditor::Host(host_b)]) {
             each_op(&mut columns, &|op| Subject::Audit { by: by.clone(), op });
+            columns.push(subject(&Subject::Echo(by)));
         }
         columns.extend(self.patterns().into_iter().map(|text| Column { text, queue: None, family: None }));
         let [spoke_a, ..] = &self.spokes;
@@ -251,6 +252,7 @@ impl Parties {
             Leaf::Cancel,
             Leaf::Spawn,
             Leaf::Stop,
+            Leaf::Lease,
             Leaf::Prompt,
             Leaf::Event(self.session.clone()),
             Leaf::Reply("x1".to_owned()),
@@ -338,13 +340,14 @@ mod tests {
             Subject::UserOut { .. } => 7,
             Subject::UserIn { .. } => 8,
             Subject::Audit { .. } => 9,
+            Subject::Echo(_) => 10,
         }
     }
 
     #[test]
     fn every_kind_of_subject_has_its_columns() {
         let matrix = Matrix::by_rule().unwrap();
-        let mut seen = [0; 10];
+        let mut seen = [0; 11];
         for column in &matrix.columns {
             if let Some(subject) = Subject::parse(&column.text) {
                 seen[kind(&subject)] += 1;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::profile::Profile;
 use crate::envelope::Message;
-use crate::id::{AppId, SpokeAddr, UserId, WorkId};
+use crate::id::{AppId, LeaseId, SpokeAddr, UserId, WorkId};
 
 /// Please start this spoke. Answered by a [`SignRequest`] from the same host, then by [`Spawned`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Spawn {
     pub profile: Profile,
     /// The pinned hash of the app's folder; a host whose copy differs refuses. Empty for spokes without a folder.
     pub pinned: String,
+    /// Under which lease. A hub that knows of none starts spokes that the next hub's first [`Lease`] ends.
+    #[serde(default)]
+    pub lease: Option<LeaseId>,
 }
 
 impl Message for Spawn {
@@ -141,6 +144,22 @@ impl Message for Stop {
     const KIND: &'static str = "stop";
 }
 
+/// Please stop every spoke of another lease than this. Not answered; [`Exited`] follows for each. Said to a host whose report
+/// names a lease that the hub has not given: those spokes are an earlier hub's, or the hub has given them up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The only one that counts.
+    pub id: LeaseId,
+}
+
+impl Message for Lease {
+    const KIND: &'static str = "lease";
+    const MAX: usize = 4 << 10;
+}
+
+/// Leases that a report names at most. There are two for a moment when a hub was started again, and hardly ever more.
+pub const MAX_LEASES: usize = 16;
+
 /// A host is here. Sent once a second; a host that is silent for five is gone, and its spokes with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostReport {
@@ -152,6 +171,9 @@ pub struct HostReport {
     pub apps: Vec<(AppId, String)>,
     /// What this machine cannot enforce; empty if all is well.
     pub missing: Vec<String>,
+    /// Under which leases the spokes were started that are alive, each once; [`MAX_LEASES`] of them at most.
+    #[serde(default)]
+    pub leases: Vec<Option<LeaseId>>,
 }
 
 impl Message for HostReport {

@@ -17,6 +17,7 @@ fn leaf() -> impl Strategy<Value = Leaf> {
         Just(Leaf::Cancel),
         Just(Leaf::Spawn),
         Just(Leaf::Stop),
+        Just(Leaf::Lease),
         Just(Leaf::Prompt),
         "[a-zA-Z0-9]{1,22}".prop_map(|s| Leaf::Event(SessionId::parse(&s).unwrap())),
         "[a-zA-Z0-9_-]{1,9}(\\.[a-zA-Z0-9]{1,9}){0,2}".prop_map(Leaf::Reply),

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::id::{AppId, HostId, SessionId, SpokeAddr, SpokeId, UserId, WorkId};
+use bus::id::{AppId, HostId, LeaseId, SessionId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::limits::{SILENCE, SPAWN, SPOKE_CREDENTIAL, SPOKE_RATE};
 use bus::message::host::{Exited, HostReport, Spawn, SpawnFailure, Spawned};
 use bus::message::profile::Profile;
@@ -70,6 +70,8 @@ pub enum Effect {
     Spawn(HostId, Box<Spawn>),
     /// Have the host stop this spoke, for this reason.
     Stop(HostId, SpokeAddr, String),
+    /// Have the host stop all spokes but those of this lease.
+    Lease(HostId, LeaseId),
     /// Have the spoke stop working on this task.
     Cancel(SpokeAddr, WorkId),
     /// Record that it was started, and with what in force.
@@ -104,6 +106,8 @@ pub enum NotHandled {
 
 struct Host {
     seats: Seats,
+    /// Under which all spokes that we hold there were asked for. Another one as soon as we hold none of them any more.
+    lease: LeaseId,
     /// Spokes there by our own count: those being started, and those alive.
     held: u32,
     /// Reports in a row that named fewer spokes than we hold.
@@ -235,6 +239,7 @@ impl Book {
                     user: wanted.need.user.clone(),
                     profile: offer.profile.clone(),
                     pinned: offer.pinned.clone(),
+                    lease: self.hosts.get(&host).map(|host| host.lease.clone()),
                 };
                 wanted.attempt = Some(spawn.clone());
                 wanted.why = format!("host {host} did not start it in time");
@@ -267,8 +272,15 @@ impl Book {
 
     /// A host is here.
     pub fn reported(&mut self, host: &HostId, report: HostReport, now: Instant) {
-        let held = self.hosts.get(host).map_or(0, |host| host.held);
-        let short = self.hosts.get(host).map_or(0, |host| host.short);
+        let (held, short, lease) = match self.hosts.get(host) {
+            Some(known) => (known.held, known.short, known.lease.clone()),
+            None => (0, 0, LeaseId::fresh()),
+        };
+        // An earlier hub's, or such as were given up with their host: nobody else would ever stop them.
+        let strangers = report.leases.iter().any(|reported| reported.as_ref() != Some(&lease));
+        if strangers {
+            self.effects.push(Effect::Lease(host.clone(), lease.clone()));
+        }
         // A host that was restarted has none of the spokes that we hold there. What it says of itself comes in
         // order, so that it never names fewer than it has told us of; twice in a row is not a slip.
         let alive = self.live.values().filter(|live| &live.host == host).count();
@@ -279,12 +291,13 @@ impl Book {
             apps: report.apps.into_iter().collect(),
             missing: report.missing,
         };
-        self.hosts.insert(host.clone(), Host { seats, held, short, seen: now });
+        self.hosts.insert(host.clone(), Host { seats, lease, held, short, seen: now });
         if 2 <= short {
-            self.host_lost(host, "its host was restarted");
+            // All that we hold there is given up, also what it has started since.
             if let Some(host) = self.hosts.get_mut(host) {
-                host.short = 0;
+                (host.short, host.lease) = (0, LeaseId::fresh());
             }
+            self.host_lost(host, "its host was restarted");
         }
         self.attempt_waiting();
     }
@@ -429,11 +442,19 @@ impl Book {
             let (spawn, detail) = (spawn.clone(), format!("it ended during its start: {how}"));
             self.not_spawned(&spawn, SpawnFailure { detail, hint: None, elsewhere: false });
         }
-        if self.live.get(&spoke).is_some_and(|live| &live.host == host) {
-            let verb = if violation { "was killed for breaking a rule" } else { "ended before it answered" };
-            let failure =
-                Failure::new(FailureCode::AppExited, format!("the app {} {verb}: {how}", spoke.app));
-            self.remove(&spoke, &failure);
+        match self.live.get(&spoke) {
+            Some(live) if &live.host == host => {
+                let verb =
+                    if violation { "was killed for breaking a rule" } else { "ended before it answered" };
+                let failure =
+                    Failure::new(FailureCode::AppExited, format!("the app {} {verb}: {how}", spoke.app));
+                self.remove(&spoke, &failure);
+            }
+            // Another host's: this one has no say.
+            Some(_) => {}
+            None if self.attempts.values().any(|attempt| attempt.spoke == spoke) => {}
+            // Perhaps an earlier hub's: the gateway may still take it for somebody's.
+            None => self.forget(&spoke),
         }
         self.effects.push(if violation { Effect::Killed(spoke, how) } else { Effect::Stopped(spoke, how) });
     }
@@ -447,12 +468,18 @@ impl Book {
         self.remove(spoke, &failure);
     }
 
+    /// It works for nobody any more. What is said of an app that is not installed now was said before it went.
+    fn forget(&mut self, spoke: &SpokeAddr) {
+        let offer = self.offers.get(&spoke.app);
+        if offer.is_none_or(|offer| offer.credentials || offer.profile.network) {
+            self.effects.push(Effect::Forget(spoke.clone()));
+        }
+    }
+
     /// Forgets a spoke; what it works on fails.
     fn remove(&mut self, spoke: &SpokeAddr, failure: &Failure) {
         let Some(live) = self.live.remove(spoke) else { return };
-        if self.offers.get(&spoke.app).is_some_and(|offer| offer.credentials || offer.profile.network) {
-            self.effects.push(Effect::Forget(spoke.clone()));
-        }
+        self.forget(spoke);
         self.shared.retain(|_, shared| shared != spoke);
         self.hold(&live.host, -1);
         for task in live.tasks {

@@ -127,7 +127,13 @@ impl Host {
         let beat = actix::spawn(async move {
             loop {
                 let live = u32::try_from(live.borrow().len()).unwrap();
-                let report = HostReport { live, capacity: 100, apps: apps.clone(), missing: Vec::new() };
+                let report = HostReport {
+                    live,
+                    capacity: 100,
+                    apps: apps.clone(),
+                    missing: Vec::new(),
+                    leases: Vec::new(),
+                };
                 if says.publish(&out, &report, None).await.is_err() {
                     return;
                 }

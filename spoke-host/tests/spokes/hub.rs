@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bus::acl::Role;
 use bus::client::Bus;
-use bus::id::{AppId, FunctionName, HostId, SpokeAddr, SpokeId, UserId, WorkId};
+use bus::id::{AppId, FunctionName, HostId, LeaseId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::launch::HostConfig;
 use bus::limits::SPOKE_CREDENTIAL;
 use bus::message::chat::{ChatReply, ChatRequest};
 use bus::message::host::{
-    Exited, HostReport, SignRequest, Signed, Spawn, SpawnFailure, Spawned, Stop, Vouched,
+    Exited, HostReport, Lease, SignRequest, Signed, Spawn, SpawnFailure, Spawned, Stop, Vouched,
 };
 use bus::message::isc::{Probe, Probed, Request, Response, Wish};
 use bus::message::log::Lines;
@@ -53,6 +53,8 @@ pub struct Hub {
     pub nats: Nats,
     pub bus: Bus,
     pub host: HostId,
+    /// Under which spokes are asked for.
+    pub lease: Option<LeaseId>,
     pub model_calls: Arc<AtomicUsize>,
     model: JoinHandle<()>,
     asked_for: AskedFor,
@@ -114,7 +116,8 @@ impl Hub {
         let role = Role::Host(host.clone());
         let core = Core::try_start(&nats, "spoke-host", &role, config, "info");
         let core = core.unwrap_or_else(|failed| panic!("{failed:?}"));
-        let mut hub = Self { core, nats, bus, host, model_calls, model, asked_for, heard, kept: Vec::new() };
+        let (lease, kept) = (Some(LeaseId::fresh()), Vec::new());
+        let mut hub = Self { core, nats, bus, host, lease, model_calls, model, asked_for, heard, kept };
         // Said after the host's subscriptions on the same connection: from here on it hears us.
         hub.hear("the first report", |heard| matches!(heard, Heard::Report(_)).then_some(())).await;
         hub
@@ -146,7 +149,8 @@ impl Hub {
         let user = UserId::parse("ann").unwrap();
         let id = WorkId::fresh();
         self.asked_for.lock().unwrap().insert(id.clone(), spoke.clone());
-        let request = Spawn { id: id.clone(), spoke: spoke.clone(), user, profile, pinned };
+        let lease = self.lease.clone();
+        let request = Spawn { id: id.clone(), spoke: spoke.clone(), user, profile, pinned, lease };
         let subject = Subject::HostIn { host: self.host.clone(), leaf: Leaf::Spawn };
         self.bus.publish(&subject, &request, None).await.unwrap();
         let result = self
@@ -213,6 +217,12 @@ impl Hub {
     pub async fn stop(&self, spoke: &SpokeAddr) {
         let subject = Subject::HostIn { host: self.host.clone(), leaf: Leaf::Stop };
         self.bus.publish(&subject, &Stop { spoke: spoke.clone(), why: "test".into() }, None).await.unwrap();
+    }
+
+    /// From now on this lease alone counts.
+    pub async fn tells(&self, id: LeaseId) {
+        let subject = Subject::HostIn { host: self.host.clone(), leaf: Leaf::Lease };
+        self.bus.publish(&subject, &Lease { id }, None).await.unwrap();
     }
 
     pub async fn exited(&mut self, spoke: &SpokeAddr) -> Exited {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bus::id::LeaseId;
 use bus::message::profile::Kind;
 use bus::message::task::{FailureCode, Work};
 use serde_json::json;
-use system_tests::program::built;
+use system_tests::program::{built, eventually};
 
 use crate::hub::{Heard, Hub, PATIENCE, Settings, call, children, is_alive, profile};
 
@@ -68,6 +69,42 @@ async fn a_spoke_is_stopped_when_the_hub_says_so() {
 }
 
 #[tokio::test]
+async fn spokes_of_another_lease_are_reported_and_ended_and_those_of_this_one_stay() {
+    let mut hub = Hub::start().await;
+    let old = [hub.lease.clone(), None];
+    let (orphan, _) = hub.spawn_catalogued("metro_hail").await;
+    let processes = [vec![hub.pid()], children(hub.pid())].concat();
+    hub.lease = None;
+    let (nameless, _) = hub.spawn_empty().await;
+    let lease = LeaseId::fresh();
+    hub.lease = Some(lease.clone());
+    let (own, _) = hub.spawn_empty().await;
+    let named = |leases: &[Option<LeaseId>], wanted: &[Option<LeaseId>]| {
+        leases.len() == wanted.len() && wanted.iter().all(|lease| leases.contains(lease))
+    };
+    let all = [&old[..], &[Some(lease.clone())]].concat();
+    hub.hear("a report with all leases", |heard| match heard {
+        Heard::Report(report) => named(&report.leases, &all).then_some(()),
+        _ => None,
+    })
+    .await;
+    hub.tells(lease.clone()).await;
+    for spoke in [&orphan, &nameless] {
+        assert_eq!(hub.exited(spoke).await.how, "stopped");
+    }
+    assert_gone(&processes).await;
+    hub.hear("a report with one lease", |heard| match heard {
+        Heard::Report(report) => named(&report.leases, &[Some(lease.clone())]).then_some(()),
+        _ => None,
+    })
+    .await;
+    // It was not asked to end, and does not.
+    assert_eq!(hub.pids().len(), 1);
+    hub.stop(&own).await;
+    assert_eq!(hub.exited(&own).await.how, "stopped");
+}
+
+#[tokio::test]
 async fn nothing_is_left_when_the_host_is_killed() {
     let mut hub = Hub::start().await;
     hub.spawn_catalogued("metro_hail").await;
@@ -88,7 +125,10 @@ async fn a_spoke_ends_with_its_connection_and_is_not_taken_for_an_intruder() {
     // The broker goes; the host tries again, the spoke does not.
     hub.nats.program().signal(nix::sys::signal::Signal::SIGKILL);
     assert_gone(&[pid]).await;
-    let log = hub.core.log();
+    // Its host says so a moment after the process is gone.
+    let log = eventually("the end is in the log", || {
+        Some(hub.core.log()).filter(|log| log.contains(&format!("{spoke} how=")))
+    });
     assert!(log.contains("exited with 0") && !log.contains("SIGSYS"), "{spoke}: {log}");
 }
 

@@ -27,17 +27,17 @@ use super::{ask, call, failure, metro, planned, works, works_again};
 const SECONDS: Duration = Duration::from_secs(10);
 
 /// A flood: the app whose spoke sends it, to whom, with which reply subject, and what.
-type Kind = (&'static str, &'static str, Reply, fn(&WorkId) -> Vec<u8>);
+pub(super) type Kind = (&'static str, &'static str, Reply, fn(&WorkId) -> Vec<u8>);
 
 #[derive(Clone, Copy)]
-enum Reply {
+pub(super) enum Reply {
     None,
     Own,
     Foreign,
 }
 
 /// To each service what it understands; and what nobody understands, would be answered elsewhere, or is large.
-const KINDS: [Kind; 7] = [
+pub(super) const KINDS: [Kind; 7] = [
     ("chats", "llm.chat", Reply::Own, chat),
     ("fetches", "egress.fetch", Reply::Own, fetch),
     ("asks", "isc.request", Reply::Own, request),
@@ -78,7 +78,7 @@ fn token(task: &WorkId) -> Vec<u8> {
 }
 
 /// The spoke of an app that was given a task, the task, and the process.
-fn at_work(tap: &Tap, app: &str) -> (SpokeAddr, WorkId, u32) {
+pub(super) fn at_work(tap: &Tap, app: &str) -> (SpokeAddr, WorkId, u32) {
     let prefix = format!("secgpt.spoke.{app}.");
     let task = tap.until("a task", |heard| heard.kind == "task" && heard.subject.starts_with(&prefix));
     let Some(Subject::SpokeIn { spoke, .. }) = Subject::parse(&task.subject) else { panic!("{task:?}") };
@@ -92,14 +92,14 @@ fn at_work(tap: &Tap, app: &str) -> (SpokeAddr, WorkId, u32) {
 }
 
 /// A connection in the name of a spoke, and so many lines of it that a write is worth its system call.
-struct Flood {
+pub(super) struct Flood {
     raw: Raw,
     lines: Vec<u8>,
     messages: u64,
 }
 
 impl Flood {
-    fn new(system: &System, spoke: &SpokeAddr, task: &WorkId, kind: &Kind) -> Self {
+    pub(super) fn new(system: &System, spoke: &SpokeAddr, task: &WorkId, kind: &Kind) -> Self {
         let (_, to, reply, body) = kind;
         let body = body(task);
         let reply = match reply {
@@ -119,7 +119,7 @@ impl Flood {
     }
 
     /// Sends for so long as this holds, counting.
-    fn send(&mut self, sent: &AtomicU64, goes_on: impl Fn() -> bool) {
+    pub(super) fn send(&mut self, sent: &AtomicU64, goes_on: impl Fn() -> bool) {
         while goes_on() && self.raw.try_send(&self.lines).is_ok() {
             sent.fetch_add(self.messages, Ordering::Relaxed);
         }
@@ -191,7 +191,8 @@ fn a_flood_as_fast_as_the_machine_ends_its_spoke_and_not_its_neighbours_query() 
         assert!(app == "pours" || 10_000 < sent, "{app}: {sent} messages are no flood");
         works_again(&system);
     }
-    // Control: in the name of a spoke that the hub has not started nothing ends it. The broker carries it on.
+    // Control: in the name of a spoke that has no process nothing ends it. The broker carries it on; what ends a flood is
+    // the hub's word to the host.
     let nobody = SpokeAddr { app: AppId::parse("mail").unwrap(), id: SpokeId::parse("nobody").unwrap() };
     let mut flood = Flood::new(&system, &nobody, &WorkId::parse("t1").unwrap(), &KINDS[0]);
     let (sent, began) = (AtomicU64::new(0), Instant::now());

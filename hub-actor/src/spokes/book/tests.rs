@@ -53,8 +53,12 @@ impl Scene {
     }
 
     fn reports(&mut self, name: &str, live: u32) {
+        self.reports_of(name, live, Vec::new());
+    }
+
+    fn reports_of(&mut self, name: &str, live: u32, leases: Vec<Option<LeaseId>>) {
         let apps = vec![(app("mail"), "h1".to_owned())];
-        let report = HostReport { live, capacity: 10, apps, missing: Vec::new() };
+        let report = HostReport { live, capacity: 10, apps, missing: Vec::new(), leases };
         self.book.reported(&host(name), report, self.now);
     }
 
@@ -267,6 +271,75 @@ fn a_silent_host_and_a_restarted_one_lose_their_spokes() {
     assert!(scene.book.overview().is_empty());
 }
 
+/// The leases that hosts are told count.
+fn told(effects: Vec<Effect>) -> Vec<(HostId, LeaseId)> {
+    let lease = |effect| match effect {
+        Effect::Lease(host, lease) => Some((host, lease)),
+        _ => None,
+    };
+    effects.into_iter().filter_map(lease).collect()
+}
+
+#[test]
+fn a_host_is_told_to_end_the_spokes_of_another_hub_and_no_other_host_is() {
+    let mut scene = Scene::new();
+    scene.reports("b", 0);
+    for lease in [Some(LeaseId::fresh()), None] {
+        scene.reports_of("a", 1, vec![lease.clone()]);
+        let told = told(scene.book.effects());
+        assert!(
+            matches!(&told[..], [(on, ours)] if on == &host("a") && Some(ours) != lease.as_ref()),
+            "{told:?}"
+        );
+    }
+    // What is asked for now has the lease that counts: it stays, however often it is reported.
+    let mut answer = scene.wants(need("muse"));
+    let (on, spawn) = scene.asked();
+    scene.reports_of(on.as_str(), 1, vec![spawn.lease.clone()]);
+    scene.vouches(&on, &spawn.id, "").unwrap();
+    scene.book.ready(&spawn.spoke, scene.now).unwrap();
+    assert!(answer.try_recv().unwrap().is_ok());
+    scene.reports_of(on.as_str(), 1, vec![spawn.lease.clone()]);
+    assert_eq!(told(scene.book.effects()), []);
+    // Where that one is reported by another host, it is none that was given there.
+    let other = if on == host("a") { "b" } else { "a" };
+    scene.reports_of(other, 1, vec![spawn.lease]);
+    assert!(matches!(&told(scene.book.effects())[..], [(on, _)] if on == &host(other)));
+}
+
+#[test]
+fn what_was_given_up_with_its_host_is_ended_when_the_host_is_back() {
+    let mut scene = Scene::new();
+    scene.reports("a", 0);
+    let _answer = scene.wants(need("mail"));
+    let (_, spawn) = scene.asked();
+    scene.now += SILENCE + Duration::from_secs(1);
+    scene.book.tick(scene.now);
+    scene.reports_of("a", 1, vec![spawn.lease.clone()]);
+    let told = told(scene.book.effects());
+    assert!(matches!(&told[..], [(_, ours)] if Some(ours) != spawn.lease.as_ref()), "{told:?}");
+}
+
+#[test]
+fn credentials_are_taken_back_from_a_spoke_of_an_earlier_hub_and_from_no_others_by_a_host_that_lies() {
+    let mut scene = Scene::new();
+    scene.reports("a", 0);
+    let exited = |spoke: &SpokeAddr| Exited { spoke: spoke.clone(), how: "x".into(), violation: false };
+    let forgotten =
+        |scene: &mut Scene, spoke: &SpokeAddr| scene.book.effects().contains(&Effect::Forget(spoke.clone()));
+    let orphan = SpokeAddr { app: app("mail"), id: SpokeId::fresh() };
+    scene.book.exited(&host("a"), exited(&orphan));
+    assert!(forgotten(&mut scene, &orphan));
+    let _answer = scene.wants(need("mail"));
+    let (on, spawn) = scene.asked();
+    scene.book.exited(&host("evil"), exited(&spawn.spoke));
+    assert!(!forgotten(&mut scene, &spawn.spoke), "it is being started elsewhere");
+    scene.vouches(&on, &spawn.id, "").unwrap();
+    scene.book.ready(&spawn.spoke, scene.now).unwrap();
+    scene.book.exited(&host("evil"), exited(&spawn.spoke));
+    assert!(!forgotten(&mut scene, &spawn.spoke), "it lives elsewhere");
+}
+
 #[test]
 fn a_spoke_that_floods_is_stopped_and_its_tasks_fail() {
     let mut scene = Scene::new();
@@ -349,7 +422,8 @@ fn a_task_of_the_hubs_own_may_not_ask() {
 }
 
 proptest! {
-    /// Whatever hosts and spokes say, in whatever order: no task ends twice, and the books stay balanced.
+    /// Whatever hosts and spokes say, in whatever order: no task ends twice, the books stay balanced, and no host is told to
+    /// end a spoke that is still held.
     #[test]
     fn no_message_in_no_order_upsets_the_book(acts in proptest::collection::vec((0..9u8, 0..4usize), 0..60)) {
         let mut scene = Scene::new();
@@ -385,13 +459,30 @@ proptest! {
                     let _ = scene.book.done(&spoke, done, 1, scene.now);
                 },
                 6 => { scene.now += Duration::from_secs(2); scene.book.tick(scene.now); }
-                7 => scene.reports("a", u32::try_from(which).unwrap()),
+                7 => {
+                    let leases = spawns.iter().map(|(_, spawn)| spawn.lease.clone()).collect();
+                    scene.reports_of("a", u32::try_from(which).unwrap(), leases);
+                }
                 _ => scene.book.bus_lost(),
             }
+            let mut leases = Vec::new();
             for effect in scene.book.effects() {
-                if let Effect::Spawn(on, spawn) = effect {
-                    spokes.push(spawn.spoke.clone());
-                    spawns.push((on, *spawn));
+                match effect {
+                    Effect::Spawn(on, spawn) => {
+                        spokes.push(spawn.spoke.clone());
+                        spawns.push((on, *spawn));
+                    }
+                    Effect::Lease(on, lease) => leases.push((on, lease)),
+                    _ => {}
+                }
+            }
+            let live = scene.book.live.iter().map(|(spoke, live)| (spoke, &live.host));
+            let begun = scene.book.attempts.values().map(|attempt| (&attempt.spoke, &attempt.host));
+            for (spoke, on) in live.chain(begun) {
+                let asked = spawns.iter().find(|(_, spawn)| &spawn.spoke == spoke).unwrap();
+                prop_assert_eq!(Some(&scene.book.hosts[on].lease), asked.1.lease.as_ref());
+                for (_, told) in leases.iter().filter(|(told, _)| told == on) {
+                    prop_assert_eq!(Some(told), asked.1.lease.as_ref(), "{} is held", spoke);
                 }
             }
             for (_, held, _, _) in scene.book.overview() {
