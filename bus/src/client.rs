@@ -5,6 +5,7 @@
 //! Carries: I-02, I-16.
 
 mod ear;
+mod echo;
 mod inbound;
 
 use std::path::PathBuf;

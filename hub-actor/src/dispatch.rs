@@ -41,14 +41,14 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Subscribes. They are in force when something that was sent afterwards on the same connection was answered.
+    /// Subscribes. Returns when the subscriptions are in force.
     ///
     /// # Errors
-    /// If the connection is closed.
+    /// If the connection is closed, or they do not come into force in time.
     pub async fn begin(bus: &Bus) -> Result<Self, BusError> {
         // All that a spoke says to the hub counts together.
         let (ear, own) = bus.ear(Paces::new(SPOKE_RATE, PACES)).await?;
-        Ok(Self {
+        let subscriptions = Self {
             requests: ear.hear(&pattern::every_spoke_to(Service::Isc)).await?,
             recalls: ear.hear(&pattern::every_spoke_to(Service::Memory)).await?,
             results: ear.hear(&pattern::every_spoke_to(Service::Result)).await?,
@@ -57,7 +57,10 @@ impl Subscriptions {
             hosts: bus.subscribe(pattern::EVERY_HOST_OUT).await?,
             users: bus.subscribe(pattern::EVERY_USER_OUT).await?,
             floods: bus.subscribe(&Subject::HubIn(Leaf::Stop).to_string()).await?,
-        })
+        };
+        ear.in_force().await?;
+        bus.in_force().await?;
+        Ok(subscriptions)
     }
 
     /// Hands on what comes in, until the connection is closed for good.

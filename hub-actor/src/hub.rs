@@ -120,7 +120,6 @@ impl Hub {
         let catalogue = Catalogue::new(manifests);
 
         let subscriptions = Subscriptions::begin(&bus).await?;
-        // Answered on the same connection: from here on the subscriptions are in force.
         let (grants_store, grants) = grants(&bus).await?;
         let defaults_store = DefaultsStore::beside(&grants_store);
         let defaults = defaults_store.load().await?;

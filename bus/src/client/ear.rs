@@ -1,7 +1,7 @@
 //! How a service hears spokes.
 //!
 //! Answers: over which connection does it hear them, and who hears of those that send too much?
-//! Never: has anything but spokes' words on that connection.
+//! Never: has anything but spokes' words on that connection, once it is in force.
 //! Carries: I-16.
 //!
 //! It is a connection of its own, because a connection on which more comes than can be read sends nothing: its reader uses
@@ -74,8 +74,8 @@ impl Way {
 
 /// Hears spokes.
 pub struct Ear {
-    bus: Bus,
-    client: async_nats::Client,
+    pub(super) bus: Bus,
+    pub(super) client: async_nats::Client,
     gate: Gate,
 }
 
@@ -97,15 +97,13 @@ impl Bus {
 
 impl Ear {
     /// Hears all that matches a pattern of [`crate::subject::pattern`]: counted before any of it is handled, and each
-    /// spoke in its turn.
+    /// spoke in its turn. In force when [`Ear::in_force`] has returned.
     ///
     /// # Errors
     /// As [`Bus::subscribe`].
     pub async fn hear(&self, pattern: &str) -> Result<Inbound, BusError> {
         let refused = |error: &dyn std::fmt::Display| BusError::Refused(error.to_string());
         let subscriber = self.client.subscribe(pattern.to_owned()).await.map_err(|error| refused(&error))?;
-        // Sent now: what the role says next goes another way.
-        self.client.flush().await.map_err(|error| refused(&error))?;
         Ok(Inbound::new(self.bus.clone(), subscriber).behind(self.gate.clone()))
     }
 }

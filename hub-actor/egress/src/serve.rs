@@ -76,6 +76,8 @@ impl Gateway {
         let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
         let about = "The only way out: web requests and tunnels of apps, as their manifests allow";
         let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
+        ear.in_force().await?;
+        bus.in_force().await?;
         let inner = Inner {
             bus,
             book,

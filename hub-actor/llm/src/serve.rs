@@ -76,6 +76,8 @@ impl Gateway {
         let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
         let about = "Speaks to the model for the hub and for spokes, within their budgets";
         let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
+        ear.in_force().await?;
+        bus.in_force().await?;
         let gateway = Self {
             bus,
             provider,
