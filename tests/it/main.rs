@@ -9,6 +9,7 @@ mod llm_gateway;
 mod ordinary_user;
 mod parts;
 mod policy;
+mod ready;
 mod reference;
 mod stores;
 mod strangers;
