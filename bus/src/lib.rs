@@ -22,4 +22,5 @@ pub mod pace;
 pub mod server_config;
 pub mod service;
 pub mod system_account;
+pub mod tunnel;
 pub mod turns;

@@ -12,9 +12,10 @@ use bus::client::Bus;
 use bus::envelope::Incoming;
 use bus::id::{SpokeAddr, WorkId};
 use bus::message::audit::WebOutcome;
-use bus::message::egress::{CHUNK, TunnelReply, WebError, WebFailure};
+use bus::message::egress::{TunnelReply, WebError, WebFailure};
+use bus::tunnel::piece;
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -179,22 +180,18 @@ async fn down(
     limits: &Limits,
 ) -> Result<(), WebFailure> {
     let mut seq = 0_u32;
-    let mut buffer = BytesMut::new();
     loop {
         room(&mut said, seq, limits.tunnel_idle).await?;
-        buffer.reserve(CHUNK);
-        let mut piece = buffer.split();
-        let read = (&mut from).take(CHUNK as u64).read_buf(&mut piece).await;
-        match read {
-            Err(_) => return Err(WebFailure::new(WebError::Cut, "the server broke the connection off")),
-            Ok(0) => break,
-            Ok(count) => {
-                touch(moved);
-                counted.received.fetch_add(count as u64, Ordering::Relaxed);
-                bus.respond(incoming, &TunnelReply::Data { seq, bytes: piece.freeze() }).await;
-                seq = seq.wrapping_add(1);
-            }
+        let bytes = piece(&mut from)
+            .await
+            .map_err(|_| WebFailure::new(WebError::Cut, "the server broke the connection off"))?;
+        if bytes.is_empty() {
+            break;
         }
+        touch(moved);
+        counted.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        bus.respond(incoming, &TunnelReply::Data { seq, bytes }).await;
+        seq = seq.wrapping_add(1);
     }
     bus.respond(incoming, &TunnelReply::Finished).await;
     Ok(())

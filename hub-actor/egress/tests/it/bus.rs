@@ -9,8 +9,8 @@ use bus::client::{Answers, Bus, Inbound};
 use bus::id::{AppId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::message::audit::{Record, WebOutcome, What};
 use bus::message::egress::{
-    BODY_CHUNK, FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TunnelReply, TunnelSay,
-    WINDOW, WINDOW_BYTES, WebError, WebFailure,
+    BODY_CHUNK, CHUNK, FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TunnelReply,
+    TunnelSay, WINDOW, WINDOW_BYTES, WebError, WebFailure,
 };
 use bus::subject::{Op, Service, Subject};
 use bytes::Bytes;
@@ -479,6 +479,27 @@ async fn a_tunnel_carries_tls_for_its_own_host_only() {
     assert_eq!(through("moved.example.org", "moved.example.org").await.unwrap_err().code, WebError::Address);
     assert_eq!(through("localhost", "localhost").await.unwrap_err().code, WebError::Rules);
     assert_eq!(server.count(), before);
+}
+
+#[tokio::test]
+async fn a_tunnels_window_holds_what_the_server_sends_and_not_crumbs_of_it() {
+    const SIZE: usize = 2 << 20;
+    let server = Server::plain(|_| ok(&"x".repeat(SIZE))).await;
+    let stage = Stage::new(rules(&[], &[server.address]), names(&[]), trust()).await;
+    let spoke = stage.spoke("mail", "a1").await;
+    let id = WorkId::fresh();
+    let mut answers = spoke.open(&id, "127.0.0.1", server.port()).await;
+    assert_eq!(answers.next::<TunnelReply>(WAIT).await.unwrap(), TunnelReply::Opened);
+    let bytes = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    spoke.say(TunnelSay::Data { id, seq: 0, bytes }).await;
+    let (mut chunks, mut heard) = (0, 0);
+    while chunks < WINDOW {
+        if let TunnelReply::Data { bytes, .. } = answers.next(WAIT).await.unwrap() {
+            (chunks, heard) = (chunks + 1, heard + bytes.len());
+        }
+    }
+    // Nothing was said to be taken, so that this is all of the window.
+    assert!((4 * CHUNK..=WINDOW as usize * CHUNK).contains(&heard), "{heard} bytes in {chunks} chunks");
 }
 
 #[tokio::test]

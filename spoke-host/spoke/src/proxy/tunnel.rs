@@ -11,7 +11,8 @@ use bus::client::{Answers, BusError};
 use bus::id::WorkId;
 use bus::message::egress::{CHUNK, TunnelReply, TunnelSay, WINDOW, WebError, WebFailure};
 use bus::subject::{Op, Service, Subject};
-use bytes::{Bytes, BytesMut};
+use bus::tunnel::piece;
+use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -132,19 +133,6 @@ impl Tunnel<'_> {
         self.proxy.keep_pace().await;
         // A bus that takes nothing more is lost, and the spoke ends with it.
         let _ = self.proxy.bus.publish(&self.subject, what, None).await;
-    }
-}
-
-/// What there is, up to a chunk; empty at the end. A connection that is silent holds no memory.
-async fn piece(from: &mut ReadHalf<'_>) -> std::io::Result<Bytes> {
-    loop {
-        from.readable().await?;
-        let mut bytes = BytesMut::with_capacity(CHUNK);
-        match from.try_read_buf(&mut bytes) {
-            Ok(_) => return Ok(bytes.freeze()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 
