@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::acl::Role;
-use bus::client::{Bus, BusError};
+use bus::client::Bus;
 use bus::id::{AppId, SpokeAddr, SpokeId, WorkId};
 use bus::launch::EgressConfig;
 use bus::message::egress::{FetchControl, FetchReply, FetchRequest, Untold};
@@ -48,7 +48,7 @@ pub async fn measure() -> Value {
     let base = format!("https://{}", server.address);
     let scratch = Scratch::new("bench-egress");
     let nats = Nats::start();
-    let _gateway = gateway(&nats, &scratch, &authority, &server);
+    let _gateway = gateway(&nats, &scratch, "bench", &authority, &server);
     let through = Arc::new(Through::new(&nats, base.clone()).await);
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(authority.trusted())
@@ -103,15 +103,16 @@ pub async fn measure() -> Value {
     })
 }
 
-fn gateway(nats: &Nats, scratch: &Scratch, authority: &Authority, server: &Server) -> Core {
+/// A gateway for one app, which may go to one server. The app's folder lies in `apps` of the scratch folder.
+pub fn gateway(nats: &Nats, scratch: &Scratch, app: &str, authority: &Authority, server: &Server) -> Core {
     let (apps, ca) = (scratch.join("apps"), scratch.join("ca.pem"));
-    std::fs::create_dir_all(apps.join("bench")).expect("a folder");
+    std::fs::create_dir_all(apps.join(app)).expect("a folder");
     std::fs::write(&ca, authority.pem()).expect("a file");
     let manifest = format!(
-        "name = \"bench\"\nkind = \"mcp\"\ndescription = \"\"\ncommand = [\"x\"]\n[network]\nlocal = [\"{}\"]\n",
+        "name = \"{app}\"\nkind = \"mcp\"\ndescription = \"\"\ncommand = [\"x\"]\n[network]\nlocal = [\"{}\"]\n",
         server.address
     );
-    std::fs::write(apps.join("bench/app.toml"), manifest).expect("a file");
+    std::fs::write(apps.join(app).join("app.toml"), manifest).expect("a file");
     let config = EgressConfig {
         apps: vec![apps],
         credentials: scratch.join("credentials"),
@@ -152,18 +153,7 @@ impl Through {
             app: AppId::parse("bench").expect("a name"),
             id: SpokeId::parse("b1").expect("an id"),
         };
-        let through = Self { bus: nats.bus(&Role::Spoke(spoke.clone())).await, spoke, base };
-        // What the gateway subscribed to may reach the broker after its word that it is ready.
-        while !through.is_heard().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        through
-    }
-
-    /// Does anybody take what is asked?
-    async fn is_heard(&self) -> bool {
-        let asked = self.bus.request_many(&self.subject(Op::FETCH), &self.request("/small"), None).await;
-        !matches!(asked.expect("the bus").next::<FetchReply>(PATIENCE).await, Err(BusError::NoResponder(_)))
+        Self { bus: nats.bus(&Role::Spoke(spoke.clone())).await, spoke, base }
     }
 
     fn subject(&self, op: Op) -> Subject {

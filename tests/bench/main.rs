@@ -14,7 +14,9 @@ mod sample;
 mod yardstick;
 
 mod decided;
+mod download;
 mod egress;
+mod hub_place;
 mod mcp;
 mod policy;
 mod prompts;
@@ -63,6 +65,7 @@ fn main() {
     if part("egress") {
         eprintln!("requests to the web, with the egress gateway and without …");
         result["egress"] = runtime.block_on(egress::measure());
+        result["download"] = runtime.block_on(download::measure());
     }
     if part("queries") {
         eprintln!("queries, isolated and without isolation …");

@@ -9,22 +9,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bus::acl::Role;
-use bus::client::{Bus, Inbound};
-use bus::id::{AppId, FunctionName, HostId, SpokeAddr, SpokeId, UserId, WorkId};
-use bus::launch::HostConfig;
-use bus::limits::SPOKE_CREDENTIAL;
-use bus::message::host::{HostReport, SignRequest, Signed, Spawn, Spawned, Stop};
+use bus::id::{FunctionName, SpokeAddr};
 use bus::message::profile::{Function, Kind, Method, Profile, Wishes};
-use bus::message::task::{Done, Task, Work};
-use bus::subject::{Leaf, Op, Service, Subject, pattern};
 use serde_json::{Value, json};
 use system_tests::bundle::workspace;
-use system_tests::core_process::{Core, programs};
+use system_tests::core_process::programs;
 use system_tests::mcp_pipes::Pipes;
 use system_tests::nats::Nats;
 
 use crate::decided::limits;
+use crate::hub_place::HubPlace;
 use crate::sample::{Sample, rounded};
 
 const CALLS: usize = 3000;
@@ -36,17 +30,14 @@ const FARE: f64 = 51.8;
 const STARTS: usize = 200;
 const WARM_STARTS: usize = 10;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub async fn measure() -> Value {
-    let mut through = Through::new().await;
-    let kept = through.fresh();
-    through.spawn(&kept).await;
+    let mut place = HubPlace::new(Nats::start(), workspace().join("data/apps"), APP).await;
+    let kept = place.fresh();
+    place.spawn(&kept, profile(&kept)).await;
     let mut calls = Sample::default();
     for turn in 0..CALLS + WARM {
         let begun = Instant::now();
-        through.call(&kept).await;
+        call(&mut place, &kept).await;
         if WARM <= turn {
             calls.add(begun.elapsed());
         }
@@ -56,7 +47,7 @@ pub async fn measure() -> Value {
     let (mut starts, mut bare) = (Sample::default(), Sample::default());
     for turn in 0..STARTS + WARM_STARTS {
         let without = tokio::task::spawn_blocking(bare_start).await.expect("a thread");
-        let with = through.start().await;
+        let with = start(&mut place).await;
         if WARM_STARTS <= turn {
             bare.add(without);
             starts.add(with);
@@ -112,107 +103,20 @@ fn bare_start() -> Duration {
     took
 }
 
-/// The hub's place: a broker, a host, and what they say.
-struct Through {
-    nats: Nats,
-    hub: Bus,
-    host: HostId,
-    heard: Inbound,
-    said: Inbound,
-    pinned: String,
-    _core: Core,
+/// From the wish for a spoke to the app's first answer; ends when the spoke is gone.
+async fn start(place: &mut HubPlace) -> Duration {
+    let spoke = place.fresh();
+    let begun = Instant::now();
+    place.spawn(&spoke, profile(&spoke)).await;
+    call(place, &spoke).await;
+    let took = begun.elapsed();
+    place.stop(spoke).await;
+    took
 }
 
-impl Through {
-    async fn new() -> Self {
-        let nats = Nats::start();
-        let hub = nats.bus(&Role::Hub).await;
-        let host = HostId::parse("bench").expect("a name");
-        let mut heard = hub.subscribe(&pattern::host_out(&host)).await.expect("a subscription");
-        let said = hub.subscribe(&pattern::every_spoke_to(Service::Result)).await.expect("a subscription");
-        let config = HostConfig {
-            host: host.clone(),
-            apps: vec![workspace().join("data/apps")],
-            spoke: programs().join("spoke"),
-            data: nats.scratch().join("data"),
-            capacity: 10,
-            env: BTreeMap::new(),
-        };
-        let core = Core::start(&nats, "spoke-host", &Role::Host(host.clone()), config);
-        let pinned = pinned(&mut heard).await;
-        Self { nats, hub, host, heard, said, pinned, _core: core }
-    }
-
-    fn fresh(&self) -> SpokeAddr {
-        SpokeAddr { app: AppId::parse(APP).expect("a name"), id: SpokeId::fresh() }
-    }
-
-    /// From the wish for a spoke to the app's first answer; ends when the spoke is gone.
-    async fn start(&mut self) -> Duration {
-        let spoke = self.fresh();
-        let begun = Instant::now();
-        self.spawn(&spoke).await;
-        self.call(&spoke).await;
-        let took = begun.elapsed();
-        let stop = Stop { spoke, why: "measured".into() };
-        self.hub.publish(&self.to_host(Leaf::Stop), &stop, None).await.expect("asked");
-        while !matches!(next(&mut self.heard).await.subject, Subject::HostOut { op: Op::EXITED, .. }) {}
-        took
-    }
-
-    fn to_host(&self, leaf: Leaf) -> Subject {
-        Subject::HostIn { host: self.host.clone(), leaf }
-    }
-
-    async fn spawn(&mut self, spoke: &SpokeAddr) {
-        let user = UserId::parse("bench").expect("a name");
-        let request = Spawn {
-            id: WorkId::fresh(),
-            spoke: spoke.clone(),
-            user,
-            profile: profile(spoke),
-            pinned: self.pinned.clone(),
-        };
-        self.hub.publish(&self.to_host(Leaf::Spawn), &request, None).await.expect("asked");
-        loop {
-            let message = next(&mut self.heard).await;
-            match message.subject {
-                Subject::HostOut { op: Op::SIGN, .. } => {
-                    let asked: SignRequest = message.body().expect("a sign request");
-                    let role = Role::Spoke(spoke.clone());
-                    let jwt = self.nats.signer().sign(&role, &asked.public_key, Some(SPOKE_CREDENTIAL));
-                    self.hub.respond(&message, &Signed { jwt: jwt.map_err(|error| error.to_string()) }).await;
-                }
-                Subject::HostOut { op: Op::SPAWNED, .. } => {
-                    let spawned: Spawned = message.body().expect("a report");
-                    let word = spawned.result.unwrap_or_else(|failure| panic!("{failure:?}"));
-                    assert!(word.missing().is_empty(), "{:?}", word.missing());
-                    return;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// A call, and the answer that is expected.
-    async fn call(&mut self, spoke: &SpokeAddr) {
-        let id = WorkId::fresh();
-        let work = Work::Call { function: FunctionName::parse(TOOL).expect("a name"), args: args() };
-        let limit_ms = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-        let task = Task { id: id.clone(), limit_ms, work };
-        let subject = Subject::SpokeIn { spoke: spoke.clone(), leaf: Leaf::Task };
-        self.hub.publish(&subject, &task, Some(&id)).await.expect("given");
-        loop {
-            let message = next(&mut self.said).await;
-            if matches!(message.subject, Subject::SpokeOut { op: Op::DONE, .. }) {
-                let done: Done = message.body().expect("an end");
-                if done.task == id {
-                    assert_eq!(done.result.expect("a fare")["fare"], FARE);
-                    return;
-                }
-            }
-        }
-    }
+/// A call, and the answer that is expected.
+async fn call(place: &mut HubPlace, spoke: &SpokeAddr) {
+    assert_eq!(place.call(spoke, TOOL, args()).await["fare"], FARE);
 }
 
 fn profile(spoke: &SpokeAddr) -> Profile {
@@ -235,20 +139,4 @@ fn profile(spoke: &SpokeAddr) -> Profile {
         network: false,
         wishes: Wishes::default(),
     }
-}
-
-/// What the host says of the app's folder.
-async fn pinned(heard: &mut Inbound) -> String {
-    loop {
-        let message = next(heard).await;
-        if matches!(message.subject, Subject::HostOut { op: Op::REPORT, .. }) {
-            let report: HostReport = message.body().expect("a report");
-            let found = report.apps.into_iter().find(|(app, _)| app.as_str() == APP);
-            return found.expect("the app").1;
-        }
-    }
-}
-
-async fn next(inbound: &mut Inbound) -> bus::envelope::Incoming {
-    tokio::time::timeout(PATIENCE, inbound.next()).await.expect("in time").expect("a message")
 }

@@ -83,6 +83,11 @@ pub fn print(result: &Value) {
         two(number("/egress/mib_per_s"), number("/egress/direct_mib_per_s"), "MiB/s"),
         "≥ 0.6 of it",
     );
+    row(
+        "… to an app's own client (Python's), through the proxy of its jail / without jail and proxy",
+        two(number("/download/mib_per_s"), number("/download/direct_mib_per_s"), "MiB/s"),
+        "≥ 0.6 of it",
+    );
     let asked = |of: &str| {
         let count = |name: &str| number(&format!("/prompts/{of}/{name}"));
         let done = match (count("orders_done"), count("orders")) {
