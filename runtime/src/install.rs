@@ -5,10 +5,12 @@
 //! Carries: I-06, I-17.
 //!
 //! In this order: a staging folder (`staging.rs`), the files (`pypi.rs`, `npm.rs`), a start in the jail to be asked what it
-//! offers (`offer.rs`; a server on the web is asked by way of the egress gateway, `remote.rs`), a manifest that denies what nobody has said (`propose.rs`), and the move to its place.
+//! offers (`offer.rs`; a server on the web is asked by way of the egress gateway, `remote.rs`,
+//! and how one signs in there, `discovery.rs`), a manifest that denies what nobody has said (`propose.rs`), and the move to its place.
 
 pub mod access;
 pub mod difference;
+pub mod discovery;
 pub mod npm;
 pub mod offer;
 pub mod openapi;

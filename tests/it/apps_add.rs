@@ -6,6 +6,7 @@ mod bad;
 mod change;
 mod packages;
 mod remote;
+mod sign_in;
 
 use std::path::PathBuf;
 use std::process::Command;

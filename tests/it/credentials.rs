@@ -15,9 +15,10 @@ use system_tests::person::Tap;
 use system_tests::program::eventually;
 use system_tests::scratch::Scratch;
 use system_tests::system::{Asked, Options, System, descendants};
-use system_tests::web_server::authorization::{ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET};
+use system_tests::web_server::authorization::{
+    ACCESS, AuthorizationServer, CLIENT, Manner, REFRESH, SECRET, browse,
+};
 use system_tests::web_server::{Authority, Seen, Server, answer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 /// The key that a person types.
@@ -142,30 +143,6 @@ impl Scene {
     fn begin(&self, arguments: &[&str]) -> Child {
         let mut command = self.system.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// What a browser does with an address of the authorization server: goes there, and where it is sent.
-    fn browse(&self, url: &str) -> String {
-        let (host, path) = url.strip_prefix("https://").unwrap().split_once('/').unwrap();
-        let sent = self.runtime.block_on(async {
-            let stream = tokio::net::TcpStream::connect(host).await.unwrap();
-            let connector = tokio_rustls::TlsConnector::from(Arc::new(self.authority.trusted()));
-            let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
-            let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
-            }
-            String::from_utf8(head).unwrap()
-        });
-        let to = sent.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap();
-        let (host, path) = to.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let mut stream = std::net::TcpStream::connect(host).unwrap();
-        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
-        let mut page = String::new();
-        stream.read_to_string(&mut page).unwrap();
-        page
     }
 
     /// One call of an app's only functionality.
@@ -305,7 +282,8 @@ fn a_browser_on_this_machine_brings_a_token_and_no_page_says_it() {
     drop(child.stdin.take());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let open: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    let page = scene.browse(open["open"]["url"].as_str().unwrap());
+    let url = open["open"]["url"].as_str().unwrap();
+    let page = scene.runtime.block_on(browse(&scene.authority, url));
     assert!(page.contains("Leave was given"), "{page}");
     let stored: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!((&stored["stored"]["user"], &stored["stored"]["renewable"]), (&Value::Null, &json!(true)));

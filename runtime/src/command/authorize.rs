@@ -184,7 +184,7 @@ async fn leave(
     };
     let client = Client { id: asked.client_id.clone(), secret };
     if !global.json && !global.quiet {
-        say(&introduction(whose, used));
+        say(&introduction(whose, used, client.id.as_deref()));
     }
     let device = asked.device || used.server.authorize_url.is_none() && used.server.device_url.is_some();
     let told = gateway
@@ -209,7 +209,7 @@ async fn leave(
 }
 
 /// Whom it is about to ask, and where the token will go: what a person should know before.
-fn introduction(whose: &Whose, used: &CredentialUse) -> String {
+fn introduction(whose: &Whose, used: &CredentialUse, client: Option<&str>) -> String {
     let scopes = match used.server.scopes.as_slice() {
         [] => "nothing in particular".to_owned(),
         scopes => scopes.join(", "),
@@ -220,8 +220,15 @@ fn introduction(whose: &Whose, used: &CredentialUse) -> String {
         rest.split(['/', '?']).next().unwrap_or_default().to_owned()
     };
     let at = [&used.server.authorize_url, &used.server.device_url].into_iter().find(|url| url.is_some());
+    // With the name of a client there is nothing to register.
+    let registers = match (client.or(used.server.client_id.as_deref()), &used.server.registration_url) {
+        (None, url @ Some(_)) => {
+            format!("; secgpt registers as a client at {}", clean::line(&host(url), 253))
+        }
+        _ => String::new(),
+    };
     format!(
-        "{} asks for: {}\n  at {}; tokens come from {}\n  and go with its requests to {}",
+        "{} asks for: {}\n  at {}; tokens come from {}{registers}\n  and go with its requests to {}",
         whose.app,
         clean::line(&scopes, 400),
         clean::line(&host(at.unwrap_or(&None)), 253),

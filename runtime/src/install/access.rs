@@ -6,6 +6,7 @@
 
 use manifest::openapi::{Flow, Scheme, SchemeKind};
 
+use super::discovery::SignIn;
 use super::propose::{list, one_line, quoted};
 
 /// The lines, and the name of the entry that is in force.
@@ -30,7 +31,7 @@ pub fn of_api(schemes: &[Scheme], host: &str) -> Access {
                 access.wanted = Some(name);
             }
             Ok(lines) => {
-                let lines: String = lines.lines().map(|line| format!("# {line}\n")).collect();
+                let lines = commented(&lines);
                 access
                     .text
                     .push_str(&format!("\n# It also takes {shown}. If you want that, and no other entry for this host, take the # away:\n{lines}"));
@@ -41,26 +42,55 @@ pub fn of_api(schemes: &[Scheme], host: &str) -> Access {
     access
 }
 
-/// A server on the web that answers to nobody whom it does not know, and does not say how it wants to be told.
+/// A server on the web that answers to nobody whom it does not know: with the sign-in that was found, or why there is none.
 #[must_use]
-pub fn of_server(host: &str) -> Access {
-    let mut text = format!("\n# It wants a token. {HOW}\n");
-    text.push_str(&key("token", "Authorization", Some("Bearer"), host));
-    text.push_str(
-        "# If it wants a sign-in in a browser, this instead, with the addresses that its documentation names:\n",
-    );
-    let flow = Flow {
-        authorize_url: Some("https://login.example.org/authorize".to_owned()),
-        device_url: None,
-        token_url: Some("https://login.example.org/token".to_owned()),
+pub fn of_server(host: &str, found: Result<&SignIn, &str>) -> Access {
+    let name = "token";
+    let token = key(name, "Authorization", Some("Bearer"), host);
+    let text = match found {
+        Ok(sign_in) => {
+            let client = match sign_in.registration_url {
+                Some(_) => {
+                    "# client_id = \"…\"   if you registered a client yourself; otherwise one is registered when you authorize\n"
+                }
+                None => CLIENT,
+            };
+            format!(
+                "\n# It wants a sign-in at {}, which names these addresses. {HOW}\n{}{}{client}\
+                 # If you have a token of its own, this instead:\n{}",
+                one_line(&sign_in.issuer),
+                opening(name, host),
+                sign_in.lines(),
+                commented(&token)
+            )
+        }
+        Err(why) => {
+            let flow = Flow {
+                authorize_url: Some("https://login.example.org/authorize".to_owned()),
+                device_url: None,
+                token_url: Some("https://login.example.org/token".to_owned()),
+            };
+            let lines = oauth2(name, &flow, &[], host).unwrap_or_default();
+            format!(
+                "\n# How one signs in is not known: {}.\n# It wants a token. {HOW}\n{token}\
+                 # If it wants a sign-in in a browser, this instead, with the addresses that its documentation names:\n{}",
+                one_line(why),
+                commented(&lines)
+            )
+        }
     };
-    let lines = oauth2("token", &flow, &[], host).unwrap_or_default();
-    text.extend(lines.lines().map(|line| format!("# {line}\n")));
-    Access { text, wanted: Some("token".to_owned()) }
+    Access { text, wanted: Some(name.to_owned()) }
+}
+
+fn commented(lines: &str) -> String {
+    lines.lines().map(|line| format!("# {line}\n")).collect()
 }
 
 /// What follows the sentence that says what is wanted.
 const HOW: &str = "`secgpt apps authorize` asks you for it; the gateway keeps it, and the app never sees it.";
+
+/// Who asks, where nobody has said it.
+const CLIENT: &str = "# client_id = \"…\"   as you registered a client with the service; or --client-id\n";
 
 /// One entry, or why there can be none.
 fn entry(name: &str, scheme: &Scheme, host: &str) -> Result<String, String> {
@@ -90,6 +120,14 @@ fn key(name: &str, header: &str, prefix: Option<&str>, host: &str) -> String {
     )
 }
 
+/// How an entry begins whose token a server gives.
+fn opening(name: &str, host: &str) -> String {
+    format!(
+        "[credentials.{name}]\nkind = \"oauth2\"\nheader = \"Authorization\"\nfor = {}\n",
+        list([host].into_iter())
+    )
+}
+
 fn oauth2(name: &str, flow: &Flow, scopes: &[String], host: &str) -> Result<String, String> {
     let Flow { authorize_url, device_url, token_url } = flow;
     if token_url.is_none() || (authorize_url.is_none() && device_url.is_none()) {
@@ -99,10 +137,7 @@ fn oauth2(name: &str, flow: &Flow, scopes: &[String], host: &str) -> Result<Stri
                 .to_owned(),
         );
     }
-    let mut text = format!(
-        "[credentials.{name}]\nkind = \"oauth2\"\nheader = \"Authorization\"\nfor = {}\n",
-        list([host].into_iter())
-    );
+    let mut text = opening(name, host);
     for (field, url) in
         [("authorize_url", authorize_url), ("device_url", device_url), ("token_url", token_url)]
     {
@@ -118,7 +153,7 @@ fn oauth2(name: &str, flow: &Flow, scopes: &[String], host: &str) -> Result<Stri
     if !plain.is_empty() {
         text.push_str(&format!("scopes = {}\n", list(plain.into_iter())));
     }
-    text.push_str("# client_id = \"…\"   as you registered a client with the service; or --client-id\n");
+    text.push_str(CLIENT);
     Ok(text)
 }
 
@@ -202,7 +237,42 @@ mod tests {
 
     #[test]
     fn a_server_that_wants_a_sign_in_gets_an_entry_that_can_be_given_a_token() {
-        let all = parsed(&of_server("127.0.0.1:9000"));
+        let evil = "it says \u{1b}[2J\n[network]\ndomains = [\"evil.example\"]";
+        let access = of_server("127.0.0.1:9000", Err(evil));
+        let all = parsed(&access);
         assert_eq!(all["credentials"]["token"]["for"][0].as_str(), Some("127.0.0.1:9000"));
+        assert_eq!((all["credentials"]["token"]["kind"].as_str(), all.len()), (Some("api_key"), 1));
+        assert!(access.text.contains("# How one signs in is not known: it says"), "{}", access.text);
+    }
+
+    #[test]
+    fn a_sign_in_that_was_found_becomes_an_entry_and_its_token_goes_to_the_server_alone() {
+        let mut sign_in = SignIn {
+            issuer: "https://login.a.example".to_owned(),
+            authorize_url: Some("https://login.a.example/a".to_owned()),
+            device_url: None,
+            token_url: "https://tokens.a.example/t".to_owned(),
+            registration_url: Some("https://login.a.example/r".to_owned()),
+            resource: "https://mcp.a.example/mcp".to_owned(),
+            scopes: vec!["read".to_owned(), "a\"]\n[network]".to_owned()],
+        };
+        let access = of_server("mcp.a.example", Ok(&sign_in));
+        let all = parsed(&access);
+        let token = &all["credentials"]["token"];
+        assert_eq!((all.len(), token["for"].as_array().unwrap().len()), (1, 1));
+        assert_eq!(token["for"][0].as_str(), Some("mcp.a.example"));
+        assert_eq!(token["token_url"].as_str(), Some("https://tokens.a.example/t"));
+        assert_eq!(token["resource"].as_str(), Some("https://mcp.a.example/mcp"));
+        assert!(token.get("client_id").is_none() && access.text.contains("one is registered"));
+        assert!(access.text.contains("a sign-in at https://login.a.example"), "{}", access.text);
+        // With the mark before it taken away, the other entry is as good.
+        let bare = access.text.split_once("this instead:\n").unwrap().1.replace("# ", "");
+        assert_eq!(
+            toml::from_str::<toml::Table>(&bare).unwrap()["credentials"]["token"]["kind"].as_str(),
+            Some("api_key")
+        );
+        sign_in.registration_url = None;
+        let by_hand = of_server("mcp.a.example", Ok(&sign_in));
+        assert!(by_hand.text.contains("or --client-id") && parsed(&by_hand).len() == 1, "{}", by_hand.text);
     }
 }

@@ -4,8 +4,8 @@
 //! Never: connects: each request is the egress-gateway's, by the manifest that is proposed; listens without end.
 //! Carries: I-12, I-16, I-17.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bus::id::AppId;
 use bus::message::egress::{FetchRequest, WebError, WebFailure};
@@ -25,8 +25,8 @@ const MAX_SAID: usize = 8 << 20;
 pub enum Heard {
     /// All that it offers.
     Offer(Box<Offer>),
-    /// Nothing, to somebody whom it does not know.
-    SignIn,
+    /// Nothing, to somebody whom it does not know; with what it demands, as it wrote it.
+    SignIn(Vec<String>),
 }
 
 /// Asks the server at this address. `carry` is the way to the web.
@@ -34,24 +34,30 @@ pub enum Heard {
 /// # Errors
 /// Why it could not be asked.
 pub async fn ask(carry: Fetch, app: &AppId, url: &str) -> Result<Heard, Error> {
-    let unknown = Arc::new(AtomicBool::new(false));
-    let carry = watched(carry, Arc::clone(&unknown));
-    match offer(carry, url, Wishes::default()).await {
-        Ok(offer) => Ok(Heard::Offer(Box::new(offer))),
-        Err(_) if unknown.load(Ordering::Relaxed) => Ok(Heard::SignIn),
-        Err(how) => Err(Error::failed(clean::line(&format!("{app} {how}"), 2000))),
+    let demands = Arc::new(OnceLock::new());
+    let carry = watched(carry, Arc::clone(&demands));
+    match (offer(carry, url, Wishes::default()).await, demands.get()) {
+        (Ok(offer), _) => Ok(Heard::Offer(Box::new(offer))),
+        (Err(_), Some(demands)) => Ok(Heard::SignIn(demands.clone())),
+        (Err(how), None) => Err(Error::failed(clean::line(&format!("{app} {how}"), 2000))),
     }
 }
 
+fn challenges(headers: &[(String, String)]) -> Vec<String> {
+    let is = |name: &str| name.eq_ignore_ascii_case("www-authenticate");
+    headers.iter().filter(|(name, _)| is(name)).map(|(_, value)| value.clone()).collect()
+}
+
 /// The same way, on which it is noticed that the server wants a sign-in, and how much it says.
-fn watched(carry: Fetch, unknown: Arc<AtomicBool>) -> Fetch {
+fn watched(carry: Fetch, demands: Arc<OnceLock<Vec<String>>>) -> Fetch {
     let said = Arc::new(AtomicUsize::new(0));
     Arc::new(move |request: FetchRequest| {
-        let (carrying, unknown, said) = (carry(request), Arc::clone(&unknown), Arc::clone(&said));
+        let (carrying, demands, said) = (carry(request), Arc::clone(&demands), Arc::clone(&said));
         Box::pin(async move {
             let Fetched { status, headers, body } = carrying.await?;
             if status == 401 {
-                unknown.store(true, Ordering::Relaxed);
+                // The first counts. The gateway bounds how much there can be.
+                let _ = demands.set(challenges(&headers));
             }
             let body = body.map(move |piece| {
                 let piece = piece?;

@@ -50,7 +50,7 @@ impl Far {
 }
 
 /// As every honest server answers; `words` describe its tool.
-fn honest(words: &str, asked: &Value) -> Vec<Act> {
+pub(super) fn honest(words: &str, asked: &Value) -> Vec<Act> {
     let result = match asked["method"].as_str().unwrap_or_default() {
         "initialize" => {
             json!({"protocolVersion": asked["params"]["protocolVersion"], "capabilities": {"tools": {}},

@@ -10,6 +10,8 @@ use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{Act, Authority, Seen, Server, answer, ok, redirect};
 
@@ -94,6 +96,31 @@ impl AuthorizationServer {
 
 fn fields(text: &str) -> HashMap<String, String> {
     url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+/// What a browser does with an address of the authorization server: goes there, and where it is sent; the page comes back.
+///
+/// # Panics
+/// If it is not sent to a port of this machine.
+pub async fn browse(authority: &Authority, url: &str) -> String {
+    let (host, path) = url.strip_prefix("https://").unwrap().split_once('/').unwrap();
+    let stream = TcpStream::connect(host).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(authority.trusted()));
+    let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+    let request = |host: &str, path: &str| format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request(host, path).as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+    }
+    let sent = String::from_utf8(head).unwrap();
+    let to = sent.lines().find_map(|line| line.strip_prefix("Location: ")).expect(&sent);
+    let (host, path) = to.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request(host, path).as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
 }
 
 /// What it says of itself (RFC 8414).

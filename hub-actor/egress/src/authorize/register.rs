@@ -6,8 +6,7 @@
 
 use bus::launch::authorize::Client;
 use bus::secret::Secret;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::{AuthorizeError, Flow, missing};
 use crate::credential::oauth::{is_token, protocol_word};
@@ -17,6 +16,20 @@ const NAME: &str = "secgpt";
 
 /// The longest name of a client that is taken, bytes. Some servers write all they know of it into it.
 const LONGEST_ID: usize = 4 << 10;
+
+/// What is asked for: a client without a secret, since this program could keep none from its own machine's user.
+#[derive(Serialize)]
+struct Asked<'a> {
+    client_name: &'a str,
+    grant_types: [&'a str; 2],
+    token_endpoint_auth_method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_uris: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_types: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
 
 #[derive(Deserialize)]
 struct Raw {
@@ -34,31 +47,28 @@ impl Flow<'_> {
         }
         let server = &self.how.server;
         let url = server.registration_url.as_deref().ok_or_else(|| missing(self.name, "client_id"))?;
-        let said = self.asking.json(url, &request(&self.scope(), back)).await;
+        let asked = serde_json::to_value(request(&self.scope(), back));
+        let asked = asked.map_err(|error| AuthorizeError::Register(error.to_string()))?;
+        let said = self.asking.json(url, &asked).await;
         let (status, body) = said.map_err(|failure| AuthorizeError::Register(failure.detail))?;
         self.client = read(status, &body).map_err(AuthorizeError::Register)?;
         Ok(())
     }
 }
 
-fn request(scope: &str, back: Option<&str>) -> Value {
+fn request<'a>(scope: &'a str, back: Option<&'a str>) -> Asked<'a> {
     let grant = match back {
         Some(_) => "authorization_code",
         None => "urn:ietf:params:oauth:grant-type:device_code",
     };
-    let mut asked = json!({
-        "client_name": NAME,
-        "grant_types": [grant, "refresh_token"],
-        "token_endpoint_auth_method": "none",
-    });
-    if let Some(back) = back {
-        asked["redirect_uris"] = json!([back]);
-        asked["response_types"] = json!(["code"]);
+    Asked {
+        client_name: NAME,
+        grant_types: [grant, "refresh_token"],
+        token_endpoint_auth_method: "none",
+        redirect_uris: back.map(|back| [back]),
+        response_types: back.map(|_| ["code"]),
+        scope: Some(scope).filter(|scope| !scope.is_empty()),
     }
-    if !scope.is_empty() {
-        asked["scope"] = json!(scope);
-    }
-    asked
 }
 
 fn read(status: u16, body: &[u8]) -> Result<Client, String> {

@@ -21,6 +21,7 @@ use crate::command::authorize::gateway::Gateway;
 use crate::command::{interrupted, print, print_json, say, starting};
 use crate::config::Config;
 use crate::error::Error;
+use crate::install::discovery::{self, SignIn};
 use crate::install::program::{self, Program};
 use crate::install::propose::{self, Proposal, Run, effect_name};
 use crate::install::remote::{self, Heard};
@@ -119,6 +120,8 @@ struct Begun {
     wants: Option<String>,
     /// It has not said what it offers, as it wants to know first who asks.
     silent: bool,
+    /// How one signs in there, or why that is not known; none where nobody has to.
+    sign_in: Option<Result<SignIn, String>>,
     from: String,
     offer: Offer,
     proposal: Proposal,
@@ -140,7 +143,7 @@ async fn find(
     }
     if let Source::Url(remote) = source {
         tell(&format!("asking {} what it offers, through the egress gateway", remote.url));
-        return server(config, add, remote, staging).await;
+        return server(config, add, remote, staging, &tell).await;
     }
     let (dir, entry) = (staging.dir(), add.entry.as_deref());
     let mut program = match source {
@@ -188,7 +191,13 @@ pub(super) fn callable(app: &AppId, offer: &Offer) -> Result<Proposal, Error> {
 }
 
 /// A server on the web is asked under the manifest that will be proposed: it may be reached as it will be at work.
-async fn server(config: &Config, add: &Add, remote: &Remote, staging: &Staging) -> Result<Begun, Error> {
+async fn server(
+    config: &Config,
+    add: &Add,
+    remote: &Remote,
+    staging: &Staging,
+    tell: &dyn Fn(&str),
+) -> Result<Begun, Error> {
     let (network, from) = (remote.network(), format!("url {}", remote.url));
     let written = |access: &str, offer: &Offer, proposal: &Proposal| {
         let run = Run::Remote { url: &remote.url, network: &network, access };
@@ -196,7 +205,8 @@ async fn server(config: &Config, add: &Add, remote: &Remote, staging: &Staging) 
         staging.write("app.toml", &propose::manifest(&add.app, &words, &run, proposal, &from))
     };
     written("", &Offer::default(), &Proposal::default())?;
-    let way = Gateway::new(config)?.way(&staging.dir(), None);
+    let gateway = Gateway::new(config)?;
+    let way = gateway.way(&staging.dir(), None);
     let mut begun = Begun { reach: Some(network.clone()), from: from.clone(), ..Begun::default() };
     let heard = remote::ask(way, &add.app, &remote.url).await;
     match heard.map_err(|error| error.maybe_hint(remote.hint()))? {
@@ -206,13 +216,37 @@ async fn server(config: &Config, add: &Add, remote: &Remote, staging: &Staging) 
             written("", &begun.offer, &begun.proposal)?;
             staging.write(DISCOVERED, &discovered(&begun.offer)?)?;
         }
-        Heard::SignIn => {
-            let access = access::of_server(&remote.credential_host());
+        Heard::SignIn(challenges) => {
+            tell("asking how one signs in there");
+            let found = sign_in(&gateway, add, remote, staging, &challenges).await;
+            let access = access::of_server(&remote.credential_host(), found.as_ref().map_err(String::as_str));
             written(&access.text, &begun.offer, &begun.proposal)?;
-            (begun.wants, begun.silent) = (access.wanted, true);
+            (begun.wants, begun.silent, begun.sign_in) = (access.wanted, true, Some(found));
         }
     }
     Ok(begun)
+}
+
+/// How one signs in there. Whoever the server names is asked under rules for that one host, which are gone afterwards: what
+/// the app may reach stays what the person named.
+async fn sign_in(
+    gateway: &Gateway,
+    add: &Add,
+    remote: &Remote,
+    staging: &Staging,
+    challenges: &[String],
+) -> Result<SignIn, String> {
+    let dir = staging.scratch("sign-in").join(add.app.as_str());
+    let way = |place: &_| {
+        let cannot = || Error::failed("no rules can be written for one of its addresses");
+        let errand = discovery::errand(&add.app, place, &add.local).ok_or_else(cannot)?;
+        std::fs::create_dir_all(&dir).map_err(|error| cannot().because(error))?;
+        staging::write(&dir, "app.toml", &errand)?;
+        Ok(gateway.way(&dir, None))
+    };
+    let server = discovery::Server { url: &remote.url, local: &add.local };
+    let found = discovery::discover(server, challenges, way).await;
+    found.map_err(|why| clean::line(&why, 600))
 }
 
 fn write(
@@ -240,7 +274,8 @@ async fn api(add: &Add, place: &str, staging: &Staging) -> Result<Begun, Error> 
         "app.toml",
         &propose::manifest(&add.app, &words(&offer, "a web API"), &run, &proposal, &from),
     )?;
-    Ok(Begun { reach: Some(network), wants: access.wanted, silent: false, from, offer, proposal })
+    let (reach, wants) = (Some(network), access.wanted);
+    Ok(Begun { reach, wants, from, offer, proposal, ..Begun::default() })
 }
 
 /// What it says of itself, for its own model and for people.
@@ -285,7 +320,7 @@ async fn agreed(config: &Config, add: &Add, staging: &Staging) -> Result<Option<
 
 /// What it offers and what is proposed, for a terminal.
 fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
-    let Begun { from, offer, proposal, reach, wants, silent } = begun;
+    let Begun { from, offer, proposal, reach, wants, silent, sign_in } = begun;
     let mut text = format!("{}  ", paint.name(app.as_str()));
     if !offer.name.is_empty() {
         text.push_str(&clean::line(&format!("{} {}", offer.name, offer.version), 200));
@@ -318,6 +353,17 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
     }
     if *silent {
         text.push_str("  it does not say what it offers before it knows who asks\n");
+    }
+    match sign_in {
+        Some(Ok(sign_in)) => {
+            text.push_str(&format!("  {}\n", clean::line(&sign_in.to_string(), 1200)));
+            text.push_str("  whatever you give leave for there, the app's own server gets the token of it\n");
+        }
+        Some(Err(why)) => {
+            let why = clean::line(why, 600);
+            text.push_str(&format!("  {} {why}\n", paint.warning("how one signs in is not known:")));
+        }
+        None => {}
     }
     if let Some(name) = wants {
         text.push_str(&format!("  it wants a credential, which its manifest calls {name}\n"));
@@ -353,6 +399,8 @@ fn told(
             "app": app, "dir": place, "from": begun.from, "pinned": lock.hash, "functionalities": functions,
             "left_out": begun.proposal.left_out, "resources": begun.offer.resources.len(),
             "prompts": begun.offer.prompts.len(), "enabled": enabled, "wants": begun.wants, "silent": begun.silent,
+            "sign_in": begun.sign_in.as_ref().and_then(|found| found.as_ref().ok()).map(SignIn::shown),
+            "no_sign_in": begun.sign_in.as_ref().and_then(|found| found.as_ref().err()),
         }))?;
         return Ok(0);
     }
@@ -362,7 +410,10 @@ fn told(
     }
     running(config, "takes it up when it is started again")?;
     if begun.wants.is_some() && !manifest.credentials.is_empty() {
-        say(&format!("give it what it wants, or it is not offered: secgpt apps authorize {app}"));
+        // Where nobody can register by a program, a person has to have done it.
+        let by_hand = matches!(&begun.sign_in, Some(Ok(found)) if found.registration_url.is_none());
+        let client = if by_hand { " --client-id ID" } else { "" };
+        say(&format!("give it what it wants, or it is not offered: secgpt apps authorize {app}{client}"));
     }
     if begun.silent {
         say(&format!("then have it say what it offers, and agree to that: secgpt apps pin {app}"));
