@@ -233,6 +233,22 @@ pub async fn failed(detail: String, hint: Option<String>) {
     let _ = say(&Said::Failed { detail, hint }).await;
 }
 
+/// An error with its causes, each said once.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !said.contains(&next) {
+            said.push_str(": ");
+            said.push_str(&next);
+        }
+        cause = error.source();
+    }
+    said
+}
+
 async fn say(said: &Said) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(said).map_err(std::io::Error::other)?;
     line.push(b'\n');

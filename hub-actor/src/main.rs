@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use bus::launch::{Child, HubConfig};
+use bus::launch::{Child, HubConfig, chain};
 use hub_actor::hub::Hub;
 use tracing_subscriber::EnvFilter;
 
@@ -54,19 +54,4 @@ async fn failed(detail: String, hint: Option<String>) -> ExitCode {
     tracing::error!(detail, hint, "the hub does not start");
     bus::launch::failed(detail, hint).await;
     ExitCode::FAILURE
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !said.contains(&next) {
-            said.push_str(": ");
-            said.push_str(&next);
-        }
-        cause = error.source();
-    }
-    said
 }

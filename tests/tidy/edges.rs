@@ -9,7 +9,7 @@ use system_tests::bundle::workspace;
 use crate::tree::none;
 
 /// Our crates, and which of ours each may use.
-const OURS: [(&str, &[&str]); 12] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("bus", &[]),
     ("jail", &[]),
     ("example-apps", &[]),
@@ -17,8 +17,9 @@ const OURS: [(&str, &[&str]); 12] = [
     ("policy", &["bus"]),
     ("spoke", &["bus", "jail"]),
     ("spoke-host", &["bus", "jail", "manifest"]),
-    ("llm-gateway", &["bus"]),
-    ("egress-gateway", &["bus", "manifest"]),
+    ("gateway", &["bus"]),
+    ("llm-gateway", &["bus", "gateway"]),
+    ("egress-gateway", &["bus", "gateway", "manifest"]),
     ("hub-actor", &["bus", "manifest", "policy"]),
     // Starts the others as processes; uses jail only to say what the kernel offers (`doctor`), and policy to check and
     // explain rules with no hub at work; uses spoke for what speaks as a spoke does: the baseline, which calls web APIs, and
@@ -44,7 +45,7 @@ const OURS: [(&str, &[&str]); 12] = [
 ];
 
 /// What may not be linked into a program, not even by way of others, with the reason.
-const NEVER: [(&str, &[&str], &str); 10] = [
+const NEVER: [(&str, &[&str], &str); 11] = [
     (
         "spoke",
         &["reqwest", "hyper", "redis", "async-openai", "actix"],
@@ -64,6 +65,7 @@ const NEVER: [(&str, &[&str], &str); 10] = [
     ("bus", &["reqwest", "hyper", "redis", "actix"], "all processes carry it"),
     ("manifest", &["reqwest", "hyper", "redis"], "it reads files"),
     ("policy", &["reqwest", "hyper", "redis", "actix"], "it decides by values alone"),
+    ("gateway", &["reqwest", "hyper", "redis", "actix"], "it starts and hears, no more"),
     ("llm-gateway", &["redis", "actix", "rmcp"], "it has the model's server and the bus"),
     ("egress-gateway", &["redis", "actix", "rmcp", "async-openai"], "it has the web and the bus"),
     ("example-apps", &["async-nats", "reqwest", "redis", "async-openai"], "they are as any stranger's app"),

@@ -12,12 +12,12 @@ use std::process::ExitCode;
 
 use bus::id::{AppId, UserId};
 use bus::launch::authorize::{Client, Said};
+use bus::launch::chain;
 use bus::secret::Secret;
 use clap::{Args, Subcommand};
 use manifest::Manifest;
 
 use crate::authorize::{self, AuthorizeError, How};
-pub use crate::credential::chain;
 use crate::credential::{Credential, Owner, SealError, Sealed};
 use crate::dial::system_resolver;
 use crate::fetch::{Web, trust};

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bus::id::{AppId, UserId};
+use bus::launch::chain;
 use bus::message::egress::{WebError, WebFailure};
 use bus::secret::Secret;
 use manifest::{CredentialKind, CredentialUse};
@@ -251,18 +252,6 @@ fn usable(token: &Oauth2, freshness: &Freshness) -> Option<Secret> {
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// An error with its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

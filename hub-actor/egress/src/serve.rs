@@ -9,11 +9,10 @@ mod flow;
 mod tunnels;
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bus::client::{Bus, BusError, Flood, Inbound};
+use bus::client::{Bus, BusError};
 use bus::envelope::{Incoming, Reply};
 use bus::id::{SpokeAddr, UserId, WorkId};
 use bus::message::audit::{Record, Web as WebRecord, WebOutcome, What};
@@ -22,8 +21,8 @@ use bus::message::egress::{
 };
 use bus::pace::Paces;
 use bus::service::Service;
-use bus::subject::{Auditor, Op, Service as To, Subject, pattern};
-use tokio::sync::mpsc;
+use bus::subject::{Auditor, Op, Service as To, Subject};
+use gateway::ears::{Ears, Name, SPOKES};
 
 use self::flow::{Conversations, Place};
 use crate::app_rules::Book;
@@ -31,11 +30,12 @@ use crate::credential::Credentials;
 use crate::fetch::Web;
 use crate::limit::{ALL, FETCHES_OF_A_SPOKE, PACE, PACES, TUNNELS_OF_A_SPOKE, USERS};
 
-/// The name under which `nats service` lists this process.
-pub const NAME: &str = "secgpt-egress";
-
-/// The endpoints in the service's statistics.
-const SPOKES: usize = 0;
+/// Who this process is.
+pub const NAME: Name = Name {
+    service: To::Egress,
+    listed: "secgpt-egress",
+    about: "The only way out: web requests and tunnels of apps, as their manifests allow",
+};
 
 /// The gateway. Cheap to clone; all clones share bounds and connections.
 #[derive(Clone)]
@@ -52,13 +52,6 @@ struct Inner {
     service: Service,
 }
 
-/// What the gateway hears.
-pub struct Ears {
-    spokes: Inbound,
-    hub: Inbound,
-    floods: mpsc::Receiver<Flood>,
-}
-
 impl Gateway {
     /// Subscribes; what is sent after this returns is heard.
     ///
@@ -70,14 +63,7 @@ impl Gateway {
         web: Web,
         credentials: Credentials,
     ) -> Result<(Self, Ears), BusError> {
-        let (spokes_to, hub_to) = (pattern::every_spoke_to(To::Egress), pattern::hub_to(To::Egress));
-        let (ear, floods) = bus.ear(Paces::new(PACE, PACES)).await?;
-        let spokes = ear.hear(&spokes_to).await?;
-        let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
-        let about = "The only way out: web requests and tunnels of apps, as their manifests allow";
-        let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
-        ear.in_force().await?;
-        bus.in_force().await?;
+        let (ears, service) = Ears::open(&bus, NAME, Paces::new(PACE, PACES)).await?;
         let inner = Inner {
             bus,
             book,
@@ -91,21 +77,9 @@ impl Gateway {
         Ok((Self(Arc::new(inner)), ears))
     }
 
-    /// Serves until `stop`, or until the connection is closed for good.
-    pub async fn serve(self, ears: Ears, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
-        let Ears { mut spokes, mut hub, floods } = ears;
-        let bus = self.0.bus.clone();
-        tokio::spawn(async move { bus.tell_floods(floods).await });
-        loop {
-            // The hub first: it says for whom a spoke works before the spoke asks anything.
-            let incoming = tokio::select! {
-                biased;
-                () = &mut stop => return,
-                incoming = hub.next() => incoming,
-                incoming = spokes.next() => incoming,
-            };
-            let Some(incoming) = incoming else { return };
+    /// Serves until the connection is closed for good.
+    pub async fn serve(self, mut ears: Ears) {
+        while let Some(incoming) = ears.next().await {
             self.take(incoming).await;
         }
     }

@@ -7,14 +7,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bus::client::{Bus, BusError, Flood, Inbound};
+use bus::client::{Bus, BusError};
 use bus::envelope::{Incoming, Reply as ReplyTo};
 use bus::id::{SpokeAddr, WorkId};
 use bus::limits;
 use bus::message::chat::{Budget, BudgetSet, ChatError, ChatReply, ChatRequest, EmbedReply, EmbedRequest};
 use bus::pace::Paces;
 use bus::service::Service;
-use bus::subject::{Op, Service as To, Subject, pattern};
+use bus::subject::{Op, Service as To, Subject};
+use gateway::ears::{Ears, HUB, Name, SPOKES};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::budget::{Denied, Ledger, Ticket};
@@ -28,8 +29,12 @@ pub const AT_ONCE: usize = 64;
 /// Calls that wait for their turn. Behind this many, a new one would mostly time out.
 pub const WAITING: usize = 1024;
 
-/// The name under which `nats service` lists this process.
-pub const NAME: &str = "secgpt-llm";
+/// Who this process is.
+pub const NAME: Name = Name {
+    service: To::Llm,
+    listed: "secgpt-llm",
+    about: "Speaks to the model for the hub and for spokes, within their budgets",
+};
 
 /// Messages a second from one spoke, and at once. Its own limit is [`crate::budget::AT_ONCE`] calls of each task; what
 /// comes faster than this is dropped unread, so that it costs next to nothing; a spoke that goes on is ended.
@@ -37,10 +42,6 @@ pub const PACE: (u32, u32) = (1000, 2000);
 
 /// Spokes whose pace is remembered. Beyond this, those that were silent for a while are forgotten.
 const PACES: usize = 4096;
-
-/// The endpoint of spokes and the one of the hub, in the service's statistics.
-const SPOKES: usize = 0;
-const HUB: usize = 1;
 
 /// The gateway. Cheap to clone; all clones share budgets and bounds.
 #[derive(Clone)]
@@ -56,28 +57,13 @@ pub struct Gateway {
     service: Service,
 }
 
-/// What the gateway hears.
-pub struct Ears {
-    spokes: Inbound,
-    hub: Inbound,
-    floods: mpsc::Receiver<Flood>,
-}
-
 impl Gateway {
     /// Subscribes; what is sent after this returns is heard.
     ///
     /// # Errors
     /// If the bus does not take the subscriptions.
     pub async fn start(bus: Bus, provider: Provider, model: String) -> Result<(Self, Ears), BusError> {
-        let spokes_to = pattern::every_spoke_to(To::Llm);
-        let hub_to = pattern::hub_to(To::Llm);
-        let (ear, floods) = bus.ear(Paces::new(PACE, PACES)).await?;
-        let spokes = ear.hear(&spokes_to).await?;
-        let ears = Ears { spokes, hub: bus.subscribe(&hub_to).await?, floods };
-        let about = "Speaks to the model for the hub and for spokes, within their budgets";
-        let service = Service::start(&bus, NAME, about, &[("spokes", &spokes_to), ("hub", &hub_to)]).await?;
-        ear.in_force().await?;
-        bus.in_force().await?;
+        let (ears, service) = Ears::open(&bus, NAME, Paces::new(PACE, PACES)).await?;
         let gateway = Self {
             bus,
             provider,
@@ -91,18 +77,8 @@ impl Gateway {
     }
 
     /// Serves until the connection is closed for good.
-    pub async fn serve(self, ears: Ears) {
-        let Ears { mut spokes, mut hub, floods } = ears;
-        let bus = self.bus.clone();
-        tokio::spawn(async move { bus.tell_floods(floods).await });
-        loop {
-            // Budgets first: the hub announces one before the spoke hears of the task.
-            let incoming = tokio::select! {
-                biased;
-                incoming = hub.next() => incoming,
-                incoming = spokes.next() => incoming,
-            };
-            let Some(incoming) = incoming else { return };
+    pub async fn serve(self, mut ears: Ears) {
+        while let Some(incoming) = ears.next().await {
             self.take(incoming).await;
         }
     }

@@ -69,9 +69,8 @@ impl Stage {
         let credentials = Credentials::open(folder.path(), None).unwrap();
         let web = Web::new(names(&known), authority.trusted(), STANDARD);
         let bus = hub.nats.bus(&Role::EgressGateway).await;
-        let (gateway, ears) = Gateway::start(bus.clone(), book, web, credentials).await.unwrap();
-        bus.flush().await.unwrap();
-        tokio::spawn(gateway.serve(ears, std::future::pending()));
+        let (gateway, ears) = Gateway::start(bus, book, web, credentials).await.unwrap();
+        tokio::spawn(gateway.serve(ears));
         Self { hub, authority, tls, plain }
     }
 

@@ -10,12 +10,13 @@
 use std::path::{Path, PathBuf};
 
 use bus::id::{AppId, UserId};
+use bus::launch::chain;
 use bus::message::egress::{FetchReply, FetchRequest, WebFailure};
 use bus::secret::Secret;
 use clap::Args;
 use manifest::Manifest;
 
-use super::{chain, input, say};
+use super::{input, say};
 use crate::allowed_host::Suffixes;
 use crate::app_rules::AppRules;
 use crate::credential::{Credentials, Freshness};

@@ -20,7 +20,7 @@ use egress_gateway::credential::Credentials;
 use egress_gateway::dial::Resolve;
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::{Limits, STANDARD};
-use egress_gateway::serve::{Ears, Gateway};
+use egress_gateway::serve::Gateway;
 use system_tests::nats::Nats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -63,12 +63,11 @@ impl Stage {
         book.insert(AppId::parse("mail").unwrap(), of_mail);
         let tap = nats.bus(&Role::Tap).await.subscribe("secgpt.>").await.unwrap();
         let bus = nats.bus(&Role::EgressGateway).await;
-        let (gateway, ears): (Gateway, Ears) =
-            Gateway::start(bus.clone(), book, web, credentials).await.unwrap();
+        let (gateway, ears) = Gateway::start(bus.clone(), book, web, credentials).await.unwrap();
         // The broker has the subscriptions once it answers what was sent after them.
         bus.nats().flush().await.unwrap();
         settled(&nats, &bus).await;
-        tokio::spawn(gateway.serve(ears, std::future::pending()));
+        tokio::spawn(gateway.serve(ears));
         Self { nats, tap }
     }
 
