@@ -262,7 +262,7 @@ fn a_planted_key_and_a_planted_token_appear_nowhere_but_at_their_server() {
     let files = files(&scene.system.state());
     // What is known to be in each of them is found there by the same search.
     for (part, word) in
-        [("/redis/", MARKER), ("/jetstream/", "secgpt_grants"), ("/log/egress-gateway", "egress_gateway")]
+        [("/redis/", MARKER), ("/jetstream/", "secgpt_grants"), ("/log/egress-gateway", "wants it to stop")]
     {
         let found = files.iter().any(|(path, bytes)| path.contains(part) && holds(bytes, word));
         assert!(found, "the control: {word} in {part}");

@@ -70,8 +70,15 @@ pub async fn discover(
     challenges: &[String],
     way: impl Fn(&Url) -> Result<Fetch, Error>,
 ) -> Result<SignIn, String> {
-    let late = |_| format!("what it says of itself does not come within {} seconds", ALL.as_secs());
-    timeout(ALL, found(server, challenges, way)).await.map_err(late)?
+    within(ALL, found(server, challenges, way)).await
+}
+
+async fn within(
+    limit: Duration,
+    found: impl Future<Output = Result<SignIn, String>>,
+) -> Result<SignIn, String> {
+    let late = |_| format!("what it says of itself does not come within {} seconds", limit.as_secs());
+    timeout(limit, found).await.map_err(late)?
 }
 
 async fn found(

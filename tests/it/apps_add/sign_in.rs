@@ -109,10 +109,10 @@ impl Scene {
     }
 
     /// `apps add far`, with the addresses of these servers named besides its own.
-    fn add(&self, more: &[&Server]) -> Asked {
+    fn add(&self, first: &[&str], more: &[&Server]) -> Asked {
         let url = self.url();
         let named: Vec<String> = [&self.mcp].iter().chain(more).map(|one| one.address.to_string()).collect();
-        let mut words = vec!["apps", "add", "far", "--url", &url, "--yes"];
+        let mut words = [first, &["apps", "add", "far", "--url", &url, "--yes"]].concat();
         words.extend(named.iter().flat_map(|address| ["--local", address.as_str()]));
         self.system.secgpt(&words)
     }
@@ -149,7 +149,7 @@ fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
     // It gives tokens for this server alone.
     scene.auth.manner.lock().unwrap().resource = Some(scene.url());
 
-    let added = scene.add(&[&scene.auth.server]);
+    let added = scene.add(&[], &[&scene.auth.server]);
     assert_eq!(added.code, Some(0), "{added:?}");
     let host = scene.auth.server.address;
     let told = format!(
@@ -233,7 +233,7 @@ fn a_server_that_points_elsewhere_for_its_sign_in_gets_nobody_to_go_there() {
     let scene = Scene::new();
     for (face, why) in hostile(&scene) {
         scene.show(face);
-        let added = scene.add(&[]);
+        let added = scene.add(&[], &[]);
         assert_eq!(added.code, Some(0), "{why}: {added:?}");
         assert!(added.stderr.contains("how one signs in is not known:"), "{why}: {added:?}");
         assert!(added.stderr.contains(why) && !added.stderr.contains('\u{1b}'), "{why}: {added:?}");
@@ -248,8 +248,11 @@ fn a_server_that_points_elsewhere_for_its_sign_in_gets_nobody_to_go_there() {
     let scopes = ["read", "x\"]\n[network]\ndomains = [\"evil.example\"]", "\u{1b}[2J"];
     let resource = scene.resource(&at(&scene.inner, ""), &scopes).to_string();
     scene.show(Face::of([(RESOURCE, Reply::Text(resource))]));
-    let added = scene.add(&[&scene.inner]);
-    assert!(added.code == Some(0) && added.stderr.contains("its sign-in, as"), "{added:?}");
+    let added = object(&scene.add(&["--json"], &[&scene.inner]));
+    assert_eq!(
+        (&added["sign_in"]["issuer"], &added["no_sign_in"]),
+        (&json!(at(&scene.inner, "")), &Value::Null)
+    );
     let lines = scene.in_force();
     assert!(lines.contains("kind = \"oauth2\"") && lines.contains("scopes = [\"read\"]\n"), "{lines}");
     scene.reaches(&[&scene.mcp, &scene.inner]);

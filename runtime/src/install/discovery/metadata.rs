@@ -17,6 +17,9 @@ use crate::install::server::Place;
 /// The longest address that is taken, bytes.
 const LONGEST: usize = 2000;
 
+/// The longest name of a service, bytes, as a manifest takes it.
+const LONGEST_NAME: usize = 400;
+
 /// As many scopes as are taken, each of so many bytes. A person has to read them.
 const MOST_SCOPES: usize = 40;
 const LONGEST_SCOPE: usize = 200;
@@ -62,12 +65,12 @@ pub fn address(text: &str, local: &[SocketAddr]) -> Result<Url, String> {
     let place = Place::of(&url).ok_or_else(none)?;
     // In the clear only to a program on this machine, which the person has named: a manifest takes no other.
     let here = place.address().filter(|address| local.contains(address));
-    let clear = url.scheme() == "http" && here.is_some_and(|address| address.ip().is_loopback());
-    if url.scheme() != "https" && !clear {
+    let clear = ["http://127.0.0.1:", "http://[::1]:"].iter().any(|begin| url.as_str().starts_with(begin));
+    if url.scheme() != "https" && !(clear && here.is_some()) {
         return Err(none());
     }
     // An escape in it is undone by now, so that anything may stand there.
-    let letters = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    let letters = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
     if !place.host().contains(['.', ':']) || !place.host().chars().all(letters) {
         return Err("names no host of the web".to_owned());
     }
@@ -141,6 +144,9 @@ pub fn resource(text: &str, server: &Url, local: &[SocketAddr]) -> Result<Resour
     let raw: RawResource = object(text).ok_or("its metadata is not in the form of RFC 9728")?;
     let name = plain(&raw.resource).filter(|name| covers(name, server));
     let name = name.ok_or("its metadata is that of another server: its resource is not this address")?;
+    if LONGEST_NAME < name.as_str().len() {
+        return Err("its resource has a name that is too long".to_owned());
+    }
     let issuer = raw.authorization_servers.first().ok_or("its metadata names no authorization server")?;
     let issuer =
         address(issuer, local).map_err(|what| format!("the authorization server that it names {what}"))?;

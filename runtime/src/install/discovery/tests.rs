@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 use bus::message::egress::WebError;
 use futures_util::stream::iter;
 use manifest::Manifest;
+use proptest::prelude::*;
 
 use super::*;
+use crate::install::access;
+use crate::install::propose::{self, Proposal, Run};
 
 const OWN: &str = "https://mcp.a.example/mcp";
 const AT: &str = "https://mcp.a.example/.well-known/oauth-protected-resource";
@@ -154,4 +157,56 @@ fn an_errand_may_go_to_one_host_and_do_nothing_there_but_ask() {
     let address = network("https://10.0.0.6:9000/x");
     assert_eq!((address.hosts.len(), address.local), (0, vec![local[1]]));
     assert!(network("https://169.254.169.254/").is_empty(), "what nobody named is not named by this");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for() {
+    let way = |_: &Url| -> Result<Fetch, Error> { Ok(Arc::new(|_| Box::pin(std::future::pending()))) };
+    let server = Server { url: OWN, local: &[] };
+    let limit = Duration::from_millis(20);
+    let said = within(limit, found(server, &[], way)).await.unwrap_err();
+    assert!(said.contains("does not come within"), "{said}");
+}
+
+/// Is the manifest that is proposed for this sign-in one that can be used?
+fn loads(sign_in: &SignIn) -> Result<Manifest, String> {
+    let (root, app) = (tempfile::tempdir().unwrap(), AppId::parse("far").unwrap());
+    let dir = root.path().join("far");
+    std::fs::create_dir(&dir).unwrap();
+    let access = access::of_server("mcp.a.example", Ok(sign_in));
+    let run = Run::Remote { url: OWN, network: "hosts = [\"mcp.a.example\"]", access: &access.text };
+    let text = propose::manifest(&app, "x", &run, &Proposal::default(), "url");
+    std::fs::write(dir.join("app.toml"), text).unwrap();
+    Manifest::as_it_stands(&dir, &manifest::limits::DEFAULT).map_err(|error| error.to_string())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_is_believed_makes_a_manifest_that_names_it_and_reaches_no_more(
+        tail in "[a-zA-Z0-9/?&=.%:;@+~$,*!()-]{0,30}",
+        issuer in "https://[a-z]{1,8}\\.example(/[a-z0-9/?%.@-]{0,8})?",
+        scope in any::<String>(),
+        clear in any::<bool>(),
+    ) {
+        let local: Vec<SocketAddr> = vec!["127.0.0.1:9000".parse().unwrap()];
+        let begin = if clear { "http://127.0.0.1:9000/" } else { "https://login.example/" };
+        let resource = json!({"resource": "https://mcp.a.example", "authorization_servers": [issuer],
+            "scopes_supported": [scope, "read"]});
+        let own = Url::parse(OWN).unwrap();
+        let Ok(resource) = metadata::resource(&resource.to_string(), &own, &local) else { return Ok(()) };
+        let place = format!("{begin}{tail}");
+        let login = json!({"issuer": issuer, "authorization_endpoint": place, "token_endpoint": place,
+            "device_authorization_endpoint": place, "registration_endpoint": place,
+            "code_challenge_methods_supported": ["S256"]});
+        let Ok(sign_in) = metadata::server(&login.to_string(), resource, &local) else { return Ok(()) };
+        let manifest = loads(&sign_in).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(&manifest.network.hosts, &["mcp.a.example".to_owned()]);
+        prop_assert!(manifest.network.local.is_empty() && manifest.network.domains.is_empty());
+        let used = &manifest.credentials["token"];
+        prop_assert_eq!(&used.hosts, &["mcp.a.example".to_owned()]);
+        prop_assert_eq!(used.server.token_url.as_ref(), Some(&sign_in.token_url));
+        prop_assert_eq!(used.server.scopes.last().map(String::as_str), Some("read"));
+    }
 }

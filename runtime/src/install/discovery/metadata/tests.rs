@@ -33,7 +33,7 @@ fn judged(value: &Value) -> Result<SignIn, String> {
 
 #[test]
 fn only_an_address_of_the_web_or_one_that_a_person_named_is_taken() {
-    let local = named(&["10.0.0.5:9000", "127.0.0.1:9000", "[::1]:9000"]);
+    let local = named(&["10.0.0.5:9000", "127.0.0.1:9000", "[::1]:9000", "127.0.0.2:9000", "127.0.0.1:80"]);
     for text in [
         "https://login.a.example",
         "https://login.a.example:8443/x?y=z",
@@ -60,6 +60,7 @@ fn only_an_address_of_the_web_or_one_that_a_person_named_is_taken() {
         ("https://me:word@a.example/", "begins with https://"),
         ("https://localhost/", "no host of the web"),
         ("https://intranet/", "no host of the web"),
+        ("https://a_b.example/", "no host of the web"),
         // What is escaped in a host is undone by the parser.
         ("https://a%22%2C%22b.example/", "no host of the web"),
         // Nobody named these; the last two are named in another way, or with another port.
@@ -76,6 +77,9 @@ fn only_an_address_of_the_web_or_one_that_a_person_named_is_taken() {
         ("https://10.0.0.5:9001/", "nobody has named"),
         // In the clear only within this machine.
         ("http://10.0.0.5:9000/", "begins with https://"),
+        ("http://127.0.0.1:9001/", "begins with https://"),
+        ("http://127.0.0.2:9000/", "begins with https://"),
+        ("http://127.0.0.1/", "begins with https://"),
     ] {
         let said = address(text, &local).unwrap_err();
         assert!(said.contains(why), "{text:?}: {said}");
@@ -128,6 +132,9 @@ fn nobody_speaks_for_a_server_but_its_own_host() {
     for text in ["https://mcp.a.example/mcp", "https://mcp.a.example/", "https://mcp.a.example"] {
         assert_eq!(words(text).unwrap().name, text, "as it is written");
     }
+    let long = url(&format!("https://mcp.a.example/{}", "x".repeat(LONGEST_NAME)));
+    let said = json!({"resource": long.as_str(), "authorization_servers": ["https://login.a.example"]});
+    assert!(super::resource(&said.to_string(), &long, &[]).unwrap_err().contains("too long"));
     for text in [
         "https://a.example/mcp",
         "https://mcp.a.example/mc",
@@ -239,7 +246,7 @@ proptest! {
             if let Ok(url) = address(&text, &[]) {
                 prop_assert_eq!(url.scheme(), "https");
                 let host = url.host_str().unwrap();
-                prop_assert!(host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)), "{}", host);
+                prop_assert!(host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)), "{}", host);
                 prop_assert!(host.parse::<std::net::IpAddr>().is_err());
                 prop_assert!(url.as_str().bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\#".contains(&byte)));
             }
