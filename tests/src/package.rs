@@ -55,6 +55,9 @@ pub const EVERYTHING: Package = Package {
     command: &["node_modules/@modelcontextprotocol/server-everything/dist/index.js", "stdio"],
 };
 
+/// The protocol's own library, for a test that writes a server with it.
+pub const LIBRARY: Package = Package { app: "library", from: From::PyPi, what: "mcp==2.3.0", command: &[] };
+
 /// Files, of every folder that there is.
 pub const FILESYSTEM: Package = Package {
     app: "filesystem",

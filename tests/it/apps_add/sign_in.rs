@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use system_tests::package::LIBRARY;
+use system_tests::program::Program;
 use system_tests::scratch::Scratch;
 use system_tests::system::{Asked, Options, System};
 use system_tests::web_server::authorization::{ACCESS, AuthorizationServer, Manner, browse, metadata};
@@ -108,18 +110,19 @@ impl Scene {
         json!({"resource": self.url(), "authorization_servers": [issuer], "scopes_supported": scopes})
     }
 
-    /// `apps add far`, with the addresses of these servers named besides its own.
-    fn add(&self, first: &[&str], more: &[&Server]) -> Asked {
+    /// `apps add`, with the addresses of these servers named besides its own.
+    fn add(&self, app: &str, first: &[&str], more: &[&Server]) -> Asked {
         let url = self.url();
         let named: Vec<String> = [&self.mcp].iter().chain(more).map(|one| one.address.to_string()).collect();
-        let mut words = [first, &["apps", "add", "far", "--url", &url, "--yes"]].concat();
+        let mut words = [first, &["apps", "add", app, "--url", &url, "--yes"]].concat();
         words.extend(named.iter().flat_map(|address| ["--local", address.as_str()]));
         self.system.secgpt(&words)
     }
 
     /// The lines of its manifest that are no comments.
-    fn in_force(&self) -> String {
-        let text = std::fs::read_to_string(self.system.state().join("apps/far/app.toml")).unwrap();
+    fn in_force(&self, app: &str) -> String {
+        let file = self.system.state().join("apps").join(app).join("app.toml");
+        let text = std::fs::read_to_string(file).unwrap();
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
     }
 
@@ -139,6 +142,21 @@ fn at(server: &Server, path: &str) -> String {
     format!("https://{}{path}", server.address)
 }
 
+/// A person gives leave in a browser, which is sent to the address that comes back.
+fn signs_in(system: &System, runtime: &Runtime, authority: &Authority) -> String {
+    let mut command = system.command(&["--json", "apps", "authorize", "far", "--no-browser"]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let open: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let url = open["open"]["url"].as_str().unwrap().to_owned();
+    let page = runtime.block_on(browse(authority, &url));
+    assert!(page.contains("Leave was given"), "{page}");
+    assert!(lines.next().unwrap().unwrap().contains("stored"));
+    assert!(child.wait().unwrap().success());
+    url
+}
+
 #[test]
 fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
     let scene = Scene::new();
@@ -149,7 +167,7 @@ fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
     // It gives tokens for this server alone.
     scene.auth.manner.lock().unwrap().resource = Some(scene.url());
 
-    let added = scene.add(&[], &[&scene.auth.server]);
+    let added = scene.add("far", &[], &[&scene.auth.server]);
     assert_eq!(added.code, Some(0), "{added:?}");
     let host = scene.auth.server.address;
     let told = format!(
@@ -157,7 +175,7 @@ fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
     );
     assert!(added.stderr.contains(&told), "{told}\n{added:?}");
     assert!(added.stderr.contains("the app's own server gets the token"), "{added:?}");
-    let lines = scene.in_force();
+    let lines = scene.in_force("far");
     for (key, path) in
         [("authorize_url", "/authorize"), ("token_url", "/token"), ("registration_url", "/register")]
     {
@@ -173,26 +191,44 @@ fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
     assert_eq!(names(&scene.system, "adding"), ["lock"], "its rules for that are gone");
     assert_eq!(state_of(&scene.system, "far").as_deref(), Some("waiting"));
 
-    let mut command = scene.system.command(&["--json", "apps", "authorize", "far", "--no-browser"]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let open: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    let url = open["open"]["url"].as_str().unwrap();
+    let url = signs_in(&scene.system, &scene.runtime, &scene.authority);
     assert!(
         url.contains("client_id=registered-1&") && url.contains("&scope=read&resource=https%3A%2F%2F"),
         "{url}"
     );
-    let page = scene.runtime.block_on(browse(&scene.authority, url));
-    assert!(page.contains("Leave was given"), "{page}");
-    assert!(lines.next().unwrap().unwrap().contains("stored"));
-    assert!(child.wait().unwrap().success());
     assert_eq!(scene.auth.manner.lock().unwrap().registered.len(), 1);
 
     object(&scene.system.secgpt(&["--json", "apps", "pin", "far", "--yes"]));
     let told = scene.system.ask("Use far.now with zone = Oslo");
     assert!(told.answer().contains("noon in Oslo"), "{told:?}");
     assert_eq!(scene.mcp.last().header("authorization"), Some(format!("Bearer {ACCESS}-1").as_str()));
+}
+
+#[test]
+fn a_server_by_the_protocols_own_library_is_signed_in_to_and_its_token_renewed() {
+    let (runtime, system, scratch) =
+        (Runtime::new().unwrap(), System::at_rest(Options::default()), Scratch::new("library"));
+    let words = LIBRARY.command(&["-c", include_str!("protected.py")]);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir(LIBRARY.installed());
+    let mut server = Program::start(&mut command, &scratch.join("log"));
+    let log = scratch.join("log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let port = server
+        .until("the server says its port", || Some(said().strip_prefix("at ")?.lines().next()?.to_owned()));
+    let address = format!("127.0.0.1:{port}");
+    let url = format!("http://{address}/mcp");
+    let added = object(
+        &system.secgpt(&["--json", "apps", "add", "far", "--url", &url, "--local", &address, "--yes"]),
+    );
+    assert_eq!((&added["sign_in"]["resource"], &added["sign_in"]["scopes"]), (&json!(url), &json!(["time"])));
+    signs_in(&system, &runtime, &Authority::new());
+    object(&system.secgpt(&["--json", "apps", "pin", "far", "--yes"]));
+    assert!(system.ask("Use far.now with zone = Oslo").answer().contains("noon in Oslo"), "{}", said());
+    let said = said();
+    assert_eq!(said.matches("registered secgpt none\n").count(), 1, "{said}");
+    assert_eq!(said.matches(&format!("gave by code for {url} time\n")).count(), 1, "{said}");
+    assert!(said.contains(&format!("gave by refresh for {url} time\n")), "{said}");
 }
 
 /// What a hostile server shows, and a part of the sentence that says why nothing comes of it.
@@ -231,29 +267,29 @@ fn hostile(scene: &Scene) -> Vec<(Face, &'static str)> {
 #[test]
 fn a_server_that_points_elsewhere_for_its_sign_in_gets_nobody_to_go_there() {
     let scene = Scene::new();
-    for (face, why) in hostile(&scene) {
+    for (n, (face, why)) in hostile(&scene).into_iter().enumerate() {
         scene.show(face);
-        let added = scene.add(&[], &[]);
+        let app = format!("far-{n}");
+        let added = scene.add(&app, &[], &[]);
         assert_eq!(added.code, Some(0), "{why}: {added:?}");
         assert!(added.stderr.contains("how one signs in is not known:"), "{why}: {added:?}");
         assert!(added.stderr.contains(why) && !added.stderr.contains('\u{1b}'), "{why}: {added:?}");
-        let lines = scene.in_force();
+        let lines = scene.in_force(&app);
         assert!(lines.contains("kind = \"api_key\"") && !lines.contains("oauth2"), "{why}: {lines}");
-        scene.reaches(&[&scene.mcp]);
+        let network = format!("[network]\nlocal = [\"{}\"]\n\n", scene.mcp.address);
+        assert!(lines.contains(&network), "it may go where it may go anyway: {lines}");
         assert_eq!(*scene.inner.connections.lock().unwrap(), 0, "{why}");
-        let removed = scene.system.secgpt(&["apps", "remove", "far", "--yes"]);
-        assert_eq!(removed.code, Some(0), "{removed:?}");
     }
     // Control: the same server in its place, named by the person. What it wants leave for is a word or nothing.
     let scopes = ["read", "x\"]\n[network]\ndomains = [\"evil.example\"]", "\u{1b}[2J"];
     let resource = scene.resource(&at(&scene.inner, ""), &scopes).to_string();
     scene.show(Face::of([(RESOURCE, Reply::Text(resource))]));
-    let added = object(&scene.add(&["--json"], &[&scene.inner]));
+    let added = object(&scene.add("far", &["--json"], &[&scene.inner]));
     assert_eq!(
         (&added["sign_in"]["issuer"], &added["no_sign_in"]),
         (&json!(at(&scene.inner, "")), &Value::Null)
     );
-    let lines = scene.in_force();
+    let lines = scene.in_force("far");
     assert!(lines.contains("kind = \"oauth2\"") && lines.contains("scopes = [\"read\"]\n"), "{lines}");
     scene.reaches(&[&scene.mcp, &scene.inner]);
     assert!(0 < *scene.inner.connections.lock().unwrap());

@@ -10,7 +10,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Act, Authority, Seen, Server, answer, ok, redirect};
@@ -103,24 +103,37 @@ fn fields(text: &str) -> HashMap<String, String> {
 /// # Panics
 /// If it is not sent to a port of this machine.
 pub async fn browse(authority: &Authority, url: &str) -> String {
-    let (host, path) = url.strip_prefix("https://").unwrap().split_once('/').unwrap();
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
     let stream = TcpStream::connect(host).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(authority.trusted()));
-    let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
-    let request = |host: &str, path: &str| format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    stream.write_all(request(host, path).as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
-    }
-    let sent = String::from_utf8(head).unwrap();
-    let to = sent.lines().find_map(|line| line.strip_prefix("Location: ")).expect(&sent);
+    let sent = if scheme == "https" {
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(authority.trusted()));
+        get(connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap(), host, path).await
+    } else {
+        get(stream, host, path).await
+    };
+    let location = |line: &str| {
+        Some(line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location"))?.1.to_owned())
+    };
+    let to = sent.lines().find_map(location).expect(&sent);
     let (host, path) = to.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).await.unwrap();
-    stream.write_all(request(host, path).as_bytes()).await.unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.unwrap();
-    page
+    get(TcpStream::connect(host).await.unwrap(), host, path).await
+}
+
+/// The head of the answer, and as much of its body as comes with it before the server closes.
+async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &str, path: &str) -> String {
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // One that keeps the connection has said all with the end of its head.
+    while stream.read_buf(&mut answer).await.unwrap_or(0) != 0 {
+        if answer.windows(4).any(|four| four == b"\r\n\r\n")
+            && answer.windows(9).any(|nine| nine.eq_ignore_ascii_case(b"location:"))
+        {
+            break;
+        }
+    }
+    String::from_utf8(answer).unwrap()
 }
 
 /// What it says of itself (RFC 8414).
