@@ -8,6 +8,7 @@ mod agree;
 mod pin;
 mod remove;
 mod show;
+mod sign_in;
 
 use std::path::{Path, PathBuf};
 

@@ -205,6 +205,24 @@ fn a_server_that_wants_a_sign_in_says_where_and_a_person_signs_in() {
 }
 
 #[test]
+fn a_server_whose_manifest_knows_of_no_sign_in_is_asked_where_when_it_is_pinned() {
+    let scene = Scene::new();
+    let issuer = at(&scene.auth.server, "");
+    scene.show(Face::of([(RESOURCE, Reply::Text(scene.resource(&issuer, &["read"]).to_string()))]));
+    assert_eq!(scene.add("far", &[], &[&scene.auth.server]).code, Some(0));
+    let file = scene.system.state().join("apps/far/app.toml");
+    let proposed = std::fs::read_to_string(&file).unwrap();
+    let (before, entry) = proposed.split_once("\n# It wants a sign-in").unwrap();
+    std::fs::write(&file, before).unwrap();
+    let pinned = scene.system.secgpt(&["apps", "pin", "far", "--yes"]);
+    assert!(pinned.stderr.contains(&format!("its sign-in, as {issuer} says")), "{pinned:?}");
+    let (entry, _) = entry.split_once("\n# effect:").unwrap();
+    assert!(pinned.stderr.contains(entry), "the lines that `add` proposes: {entry}\n{pinned:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "they are the person's to write");
+    scene.reaches(&[&scene.mcp, &scene.auth.server]);
+}
+
+#[test]
 fn a_server_by_the_protocols_own_library_is_signed_in_to_and_its_token_renewed() {
     let (runtime, system, scratch) =
         (Runtime::new().unwrap(), System::at_rest(Options::default()), Scratch::new("library"));

@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use super::agree::{self, Word};
 use super::folder;
 use super::show::of_manifest;
+use super::sign_in::{self, Found};
 use crate::cli::{Add, Global};
 use crate::command::authorize::gateway::Gateway;
 use crate::command::{interrupted, print, print_json, say, starting};
 use crate::config::Config;
 use crate::error::Error;
-use crate::install::discovery::{self, SignIn};
+use crate::install::discovery::SignIn;
 use crate::install::program::{self, Program};
 use crate::install::propose::{self, Proposal, Run, effect_name};
 use crate::install::remote::{self, Heard};
@@ -121,7 +122,7 @@ struct Begun {
     /// It has not said what it offers, as it wants to know first who asks.
     silent: bool,
     /// How one signs in there, or why that is not known; none where nobody has to.
-    sign_in: Option<Result<SignIn, String>>,
+    sign_in: Option<Found>,
     from: String,
     offer: Offer,
     proposal: Proposal,
@@ -218,35 +219,14 @@ async fn server(
         }
         Heard::SignIn(challenges) => {
             tell("asking how one signs in there");
-            let found = sign_in(&gateway, add, remote, staging, &challenges).await;
+            let server = (remote.url.as_str(), add.local.as_slice());
+            let found = sign_in::ask(&gateway, staging, &add.app, server, &challenges).await;
             let access = access::of_server(&remote.credential_host(), found.as_ref().map_err(String::as_str));
             written(&access.text, &begun.offer, &begun.proposal)?;
             (begun.wants, begun.silent, begun.sign_in) = (access.wanted, true, Some(found));
         }
     }
     Ok(begun)
-}
-
-/// How one signs in there. Whoever the server names is asked under rules for that one host, which are gone afterwards: what
-/// the app may reach stays what the person named.
-async fn sign_in(
-    gateway: &Gateway,
-    add: &Add,
-    remote: &Remote,
-    staging: &Staging,
-    challenges: &[String],
-) -> Result<SignIn, String> {
-    let dir = staging.scratch("sign-in").join(add.app.as_str());
-    let way = |place: &_| {
-        let cannot = || Error::failed("no rules can be written for one of its addresses");
-        let errand = discovery::errand(&add.app, place, &add.local).ok_or_else(cannot)?;
-        std::fs::create_dir_all(&dir).map_err(|error| cannot().because(error))?;
-        staging::write(&dir, "app.toml", &errand)?;
-        Ok(gateway.way(&dir, None))
-    };
-    let server = discovery::Server { url: &remote.url, local: &add.local };
-    let found = discovery::discover(server, challenges, way).await;
-    found.map_err(|why| clean::line(&why, 600))
 }
 
 fn write(
@@ -354,16 +334,8 @@ fn summary(app: &AppId, begun: &Begun, paint: Paint) -> String {
     if *silent {
         text.push_str("  it does not say what it offers before it knows who asks\n");
     }
-    match sign_in {
-        Some(Ok(sign_in)) => {
-            text.push_str(&format!("  {}\n", clean::line(&sign_in.to_string(), 1200)));
-            text.push_str("  whatever you give leave for there, the app's own server gets the token of it\n");
-        }
-        Some(Err(why)) => {
-            let why = clean::line(why, 600);
-            text.push_str(&format!("  {} {why}\n", paint.warning("how one signs in is not known:")));
-        }
-        None => {}
+    if let Some(found) = sign_in {
+        text.push_str(&sign_in::told(found, paint));
     }
     if let Some(name) = wants {
         text.push_str(&format!("  it wants a credential, which its manifest calls {name}\n"));

@@ -15,15 +15,16 @@ use serde_json::json;
 
 use super::agree::{self, Word};
 use super::show::of_manifest;
-use super::{add, folder, unknown};
+use super::{add, folder, sign_in, unknown};
 use crate::cli::{Global, Pin};
 use crate::command::authorize::gateway::Gateway;
 use crate::command::{interrupted, print, print_json, say, starting, user};
 use crate::config::Config;
 use crate::error::Error;
 use crate::install::remote::{self, Heard};
+use crate::install::source::Remote;
 use crate::install::staging::Staging;
-use crate::install::{difference, offer, propose};
+use crate::install::{access, difference, offer, propose};
 use crate::show::clean;
 use crate::show::paint::Paint;
 use crate::state::State;
@@ -147,12 +148,16 @@ async fn far(
     let what = clean::line(&format!("asking {url} what it offers, through the egress gateway"), 600);
     starting(global.quiet || global.json)(&what);
     let way = Gateway::new(config)?.way(&manifest.dir, Some(&user(None)?));
-    if let Heard::Offer(offer) = remote::ask(way, app, url).await? {
-        return Ok(Some(*offer));
-    }
+    let challenges = match remote::ask(way, app, url).await? {
+        Heard::Offer(offer) => return Ok(Some(*offer)),
+        Heard::SignIn(challenges) => challenges,
+    };
     let pinned = Lock::read(&manifest.dir).ok().flatten().is_some_and(|lock| lock.hash == manifest.hash);
     let hint = if manifest.credentials.is_empty() {
         let file = manifest.dir.join("app.toml").display().to_string();
+        if !global.json && !global.quiet {
+            say(&proposed(config, global, manifest, url, &challenges).await?);
+        }
         format!("name a credential under [credentials] in {file}, and pin it again")
     } else {
         format!("run `secgpt apps authorize {app}`, and pin it again")
@@ -163,6 +168,23 @@ async fn far(
     }
     say(&format!("{silent}; {hint}"));
     Ok(None)
+}
+
+/// What the manifest of a server could say that wants a sign-in by now.
+async fn proposed(
+    config: &Config,
+    global: &Global,
+    manifest: &Manifest,
+    url: &str,
+    challenges: &[String],
+) -> Result<String, Error> {
+    let local = &manifest.network.local;
+    let staging = Staging::begin(&State::open(&config.state_dir)?, &manifest.app)?;
+    let gateway = Gateway::new(config)?;
+    let found = sign_in::ask(&gateway, &staging, &manifest.app, (url, local), challenges).await;
+    let host = Remote::parse(url, local)?.credential_host();
+    let lines = access::of_server(&host, found.as_ref().map_err(String::as_str)).text;
+    Ok(format!("{}{}", sign_in::told(&found, Paint::stderr(global.color)), clean::lines(&lines)))
 }
 
 /// A functionality that the server no longer has cannot be used; its entry has to go first.
