@@ -22,21 +22,21 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::Message;
 use crate::id::{SpokeAddr, UserId, WorkId};
 
-/// Bytes of a tunnel in one message, at most. Sixteen of them fill the window with 1 MiB, which is enough for a local
-/// connection's full speed and little enough to hold for hundreds of spokes.
+/// Bytes from an app into a tunnel in one message, at most. Sixteen of them fill the window with 1 MiB, which is enough for a
+/// local connection's full speed and little enough to hold for hundreds of spokes.
 pub const CHUNK: usize = 64 << 10;
 
-/// Bytes of a fetched body in one message, at most. Each message costs its sender, the broker and its reader about the same
+/// Bytes from the web in one message, of a fetched body or in a tunnel, at most. Each message costs its sender, the broker and its reader about the same
 /// whatever its size; the web's own pieces are no larger than this by much.
 pub const BODY_CHUNK: usize = 256 << 10;
 
-/// Bytes of a fetched body that may be under way without the spoke's word that it took them.
+/// Bytes from the web that may be under way without the spoke's word that it took them.
 pub const WINDOW_BYTES: usize = 1 << 20;
 
 /// Chunks that may be under way without the other side's word that it took them.
 pub const WINDOW: u32 = 16;
 
-/// What a spoke has taken of a fetched body and not said so yet. It says so at half of either window: the sender then never
+/// What a spoke has taken of a body or a tunnel and not said so yet. It says so at half of either window: the sender then never
 /// stands still for it, and is not told of each chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Untold {
@@ -254,7 +254,7 @@ pub enum TunnelReply {
     Data {
         /// From 0.
         seq: u32,
-        /// 1 to [`CHUNK`] bytes.
+        /// 1 to [`BODY_CHUNK`] bytes.
         bytes: Bytes,
     },
     /// So many of the spoke's chunks were written to the connection by now, in all.
@@ -270,7 +270,7 @@ pub enum TunnelReply {
 
 impl Message for TunnelReply {
     const KIND: &'static str = "tunnel-reply";
-    const MAX: usize = CHUNK + (4 << 10);
+    const MAX: usize = BODY_CHUNK + (4 << 10);
 }
 
 /// For whom a spoke works: hub to gateway on `secgpt.hub.out.egress.rules`, acknowledged by [`SpokeUserSet`], before the

@@ -13,7 +13,7 @@ use bus::message::egress::{FetchReply, FetchRequest, WebFailure};
 use bus::secret::Secret;
 use futures_util::future::BoxFuture;
 
-use super::flow::Sent;
+use super::flow::{Sent, room};
 use super::{Gateway, Place, Subjected};
 use crate::app_rules::AppRules;
 use crate::credential::Freshness;
@@ -148,7 +148,7 @@ impl Gateway {
                 failure = place.stopped() => return Err(failure),
             };
             let Some(bytes) = piece else { break };
-            place.room(&mut sent, bytes.len(), self.0.web.limits().idle).await?;
+            room(&mut place.said, &mut sent, bytes.len(), self.0.web.limits().idle).await?;
             total += bytes.len() as u64;
             let seq = sent.add(bytes.len());
             bus.respond(incoming, &FetchReply::Chunk { seq, bytes }).await;

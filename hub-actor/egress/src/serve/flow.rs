@@ -33,7 +33,7 @@ pub(super) enum Up {
     Finish,
 }
 
-/// Chunks of a body that were sent.
+/// Chunks that were sent of a body, or into a tunnel.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     /// In all.
@@ -98,7 +98,7 @@ impl Conversations {
         Ok(Place { key, table: Arc::clone(&self.table), said: hears, up })
     }
 
-    /// The spoke took so many. A number that goes back, or on beyond what was sent, does no harm: see [`Place::room`].
+    /// The spoke took so many. A number that goes back does no harm, and one beyond what was sent ends it: see [`room`].
     pub(super) fn taken(&self, spoke: &SpokeAddr, id: &WorkId, chunks: u32) {
         self.with(spoke, id, |entry| entry.said.send_modify(|said| said.taken = said.taken.max(chunks)));
     }
@@ -153,17 +153,6 @@ impl Entry {
 }
 
 impl Place {
-    /// Returns when one more chunk of this size may be sent.
-    pub(super) async fn room(
-        &mut self,
-        sent: &mut Sent,
-        size: usize,
-        patience: Duration,
-    ) -> Result<(), WebFailure> {
-        let free = |said: &Said| said.stopped.is_some() || sent.room(said.taken, size);
-        until(&mut self.said, free, patience).await
-    }
-
     /// Returns when the spoke wants no more.
     pub(super) fn stopped(&self) -> impl Future<Output = WebFailure> + use<> {
         stopped(self.said.clone())
@@ -181,8 +170,7 @@ impl Sent {
         seq
     }
 
-    /// With so many taken by now, is there room for one more? A spoke that claims to have taken what was not sent gets no
-    /// larger window.
+    /// With so many taken by now, is there room for one more?
     fn room(&mut self, taken: u32, size: usize) -> bool {
         let left = self.chunks.saturating_sub(taken) as usize;
         let (sizes, bytes) = &mut self.under_way;
@@ -193,24 +181,22 @@ impl Sent {
     }
 }
 
-/// For a tunnel: returns when one more chunk may be sent, after `sent` of them.
+/// Returns when one more chunk of this size may be sent.
 pub(super) async fn room(
     said: &mut watch::Receiver<Said>,
-    sent: u32,
+    sent: &mut Sent,
+    size: usize,
     patience: Duration,
 ) -> Result<(), WebFailure> {
-    // A spoke that claims to have taken what was not sent gets no larger window.
-    let free = |said: &Said| said.stopped.is_some() || sent.saturating_sub(said.taken.min(sent)) < WINDOW;
-    until(said, free, patience).await
-}
-
-async fn until(
-    said: &mut watch::Receiver<Said>,
-    free: impl FnMut(&Said) -> bool,
-    patience: Duration,
-) -> Result<(), WebFailure> {
+    let free =
+        |said: &Said| said.stopped.is_some() || sent.chunks < said.taken || sent.room(said.taken, size);
     match timeout(patience, said.wait_for(free)).await {
-        Ok(Ok(said)) => said.stopped.map_or(Ok(()), |why| Err(of(why))),
+        Ok(Ok(said)) => match said.stopped {
+            Some(why) => Err(of(why)),
+            // It would have an endless window.
+            None if sent.chunks < said.taken => Err(of(WebError::Flow)),
+            None => Ok(()),
+        },
         Ok(Err(_)) => Err(of(WebError::Stopped)),
         Err(_) => Err(WebFailure::new(WebError::Flow, "nothing was taken for too long")),
     }
@@ -256,12 +242,19 @@ mod tests {
     async fn no_more_than_the_window_is_sent_until_the_spoke_took_some() {
         let all = Conversations::new(4, 4);
         let mut place = all.enter(&spoke("a"), &id("x")).unwrap();
-        assert!(room(&mut place.said, WINDOW - 1, NOW).await.is_ok());
-        assert_eq!(room(&mut place.said, WINDOW, NOW).await.unwrap_err().code, WebError::Flow);
+        let mut sent = Sent::default();
+        for seq in 0..WINDOW {
+            assert!(room(&mut place.said, &mut sent, 1, NOW).await.is_ok());
+            assert_eq!(sent.add(1), seq);
+        }
+        assert_eq!(room(&mut place.said, &mut sent, 1, NOW).await.unwrap_err().code, WebError::Flow);
         all.taken(&spoke("a"), &id("x"), 1);
-        assert!(room(&mut place.said, WINDOW, NOW).await.is_ok());
-        all.taken(&spoke("a"), &id("x"), u32::MAX);
-        assert!(room(&mut place.said, WINDOW + 5, NOW).await.is_ok());
+        assert!(room(&mut place.said, &mut sent, 1, NOW).await.is_ok());
+        all.taken(&spoke("a"), &id("x"), WINDOW);
+        assert!(room(&mut place.said, &mut sent, 1, NOW).await.is_ok());
+        all.taken(&spoke("a"), &id("x"), WINDOW + 1);
+        let lied = room(&mut place.said, &mut sent, 1, NOW).await.unwrap_err();
+        assert_eq!(lied.code, WebError::Flow, "it took what was not sent");
     }
 
     #[tokio::test]
@@ -272,14 +265,14 @@ mod tests {
             let mut place = all.enter(&spoke("a"), &id).unwrap();
             let mut sent = Sent::default();
             for seq in 0..fit {
-                assert!(place.room(&mut sent, size, NOW).await.is_ok(), "{seq} of {size}");
+                assert!(room(&mut place.said, &mut sent, size, NOW).await.is_ok(), "{seq} of {size}");
                 assert_eq!(sent.add(size), seq);
             }
-            assert_eq!(place.room(&mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
+            assert_eq!(room(&mut place.said, &mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
             all.taken(&spoke("a"), &id, 1);
-            assert!(place.room(&mut sent, size, NOW).await.is_ok());
+            assert!(room(&mut place.said, &mut sent, size, NOW).await.is_ok());
             sent.add(size);
-            assert_eq!(place.room(&mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
+            assert_eq!(room(&mut place.said, &mut sent, size, NOW).await.unwrap_err().code, WebError::Flow);
         }
     }
 

@@ -12,15 +12,15 @@ use bus::client::Bus;
 use bus::envelope::Incoming;
 use bus::id::{SpokeAddr, WorkId};
 use bus::message::audit::WebOutcome;
-use bus::message::egress::{TunnelReply, WebError, WebFailure};
-use bus::tunnel::piece;
+use bus::message::egress::{BODY_CHUNK, TunnelReply, WebError, WebFailure};
+use bus::tunnel::Pieces;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::flow::{Place, Said, Up, room};
+use super::flow::{Place, Said, Sent, Up, room};
 use super::{Gateway, Subjected};
 use crate::fetch::refused;
 use crate::hello::{self, Reading};
@@ -179,19 +179,20 @@ async fn down(
     counted: &Counted,
     limits: &Limits,
 ) -> Result<(), WebFailure> {
-    let mut seq = 0_u32;
+    let (mut sent, mut pieces) = (Sent::default(), Pieces::up_to(BODY_CHUNK));
     loop {
-        room(&mut said, seq, limits.tunnel_idle).await?;
-        let bytes = piece(&mut from)
+        let bytes = pieces
+            .next(&mut from)
             .await
             .map_err(|_| WebFailure::new(WebError::Cut, "the server broke the connection off"))?;
         if bytes.is_empty() {
             break;
         }
+        room(&mut said, &mut sent, bytes.len(), limits.tunnel_idle).await?;
         touch(moved);
         counted.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let seq = sent.add(bytes.len());
         bus.respond(incoming, &TunnelReply::Data { seq, bytes }).await;
-        seq = seq.wrapping_add(1);
     }
     bus.respond(incoming, &TunnelReply::Finished).await;
     Ok(())

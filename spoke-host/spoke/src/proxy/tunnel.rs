@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bus::client::{Answers, BusError};
 use bus::id::WorkId;
-use bus::message::egress::{CHUNK, TunnelReply, TunnelSay, WINDOW, WebError, WebFailure};
+use bus::message::egress::{CHUNK, TunnelReply, TunnelSay, Untold, WINDOW, WebError, WebFailure};
 use bus::subject::{Op, Service, Subject};
-use bus::tunnel::piece;
+use bus::tunnel::Pieces;
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -26,9 +26,6 @@ const TO_OPEN: Duration = Duration::from_secs(20);
 
 /// Without a word of the gateway's. Its own clock for a tunnel on which nothing moves is shorter: it may be gone.
 const SILENCE: Duration = Duration::from_secs(330);
-
-/// After so many chunks the gateway is told that they were taken.
-const TELL_EVERY: u32 = WINDOW / 4;
 
 const OPENED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -85,13 +82,13 @@ impl Tunnel<'_> {
         mut to: WriteHalf<'_>,
         tell: watch::Sender<u32>,
     ) -> Result<(), Over> {
-        let mut next = 0_u32;
+        let (mut next, mut untold) = (0_u32, Untold::default());
         loop {
             match answers.next(SILENCE).await.map_err(|_| Over)? {
                 TunnelReply::Data { seq, bytes } if seq == next => {
                     to.write_all(&bytes).await.map_err(|_| Over)?;
                     next = next.wrapping_add(1);
-                    if next.is_multiple_of(TELL_EVERY) {
+                    if untold.took(bytes.len()) {
                         self.say(&TunnelSay::Taken { id: self.id.clone(), chunks: next }).await;
                     }
                 }
@@ -111,12 +108,12 @@ impl Tunnel<'_> {
         mut taken: watch::Receiver<u32>,
     ) -> Result<Infallible, Over> {
         let mut seq = 0_u32;
-        let mut rest = early.freeze();
+        let (mut rest, mut pieces) = (early.freeze(), Pieces::up_to(CHUNK));
         loop {
             // Not further ahead of the gateway than a window.
             taken.wait_for(|taken| seq.wrapping_sub(*taken) < WINDOW).await.map_err(|_| Over)?;
             let bytes = if rest.is_empty() {
-                piece(&mut from).await.map_err(|_| Over)?
+                pieces.next(&mut from).await.map_err(|_| Over)?
             } else {
                 rest.split_to(rest.len().min(CHUNK))
             };
