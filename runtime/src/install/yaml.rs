@@ -10,8 +10,8 @@ use serde_saphyr::{Options, UserMessageFormatter, budget, from_str_with_options,
 /// Values in all, those of aliases counted each time: several times what the largest description has.
 const MAX_NODES: usize = 2_000_000;
 
-/// Nested in one another.
-const MAX_DEPTH: usize = 120;
+/// Nested in one another: more than any description has, and little enough for the stack of a thread.
+const MAX_DEPTH: usize = 64;
 
 /// Reads one document.
 ///
@@ -27,6 +27,7 @@ fn strict() -> Options {
             max_nodes: MAX_NODES,
             max_events: MAX_NODES * 2,
             max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
         },
         // `on`, `no` and `012` are words since YAML 1.2.
         strict_booleans: true,
@@ -75,9 +76,11 @@ mod tests {
         };
         check("a: 1\na: 2\n", "duplicate mapping key `a` is not allowed here at line 2, column 1");
         check("a: [", "line 1, column 4");
-        check("a: 1\n---\nb: 2\n", "multiple YAML documents");
+        check("a: 1\n---\nb: 2\n", "only single YAML document expected");
         check("? [1, 2]\n: 3\n", "line 1, column 3");
         check(&"[".repeat(100_000), "line 1");
+        check(&"a: {".repeat(100_000), "line 1");
+        check(&"- ".repeat(100_000), "line 1");
         check(&(0..1000).map(|deep| format!("{}a:\n", " ".repeat(deep))).collect::<String>(), "line");
     }
 
