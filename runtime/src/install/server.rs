@@ -20,7 +20,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// None if the URL names no host, or its scheme has no port.
+    /// None if the URL names no host that a manifest could name, or its scheme has no port.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         let host = url.host_str()?.to_owned();
@@ -28,6 +28,11 @@ impl Place {
         // The one name that is an address everywhere.
         let bare = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
         let address = bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, number));
+        // Escapes are undone by now: a quotation mark, for one, would end the word in the manifest.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        if address.is_none() && !host.bytes().all(plain) {
+            return None;
+        }
         Some(Self { host, port: url.port(), address })
     }
 
@@ -62,4 +67,25 @@ impl Place {
 pub fn local_line(addresses: &[SocketAddr]) -> Option<String> {
     let all: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
     (!all.is_empty()).then(|| format!("local = [{}]", all.join(", ")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_one_word_of_a_manifest_or_none() {
+        let place = |url: &str| Place::of(&Url::parse(url).unwrap());
+        assert_eq!(
+            place("https://a.example:8443/x").unwrap().hosts_line().unwrap(),
+            "hosts = [\"a.example:8443\"]"
+        );
+        assert_eq!(place("https://B\u{fc}cher.example").unwrap().host(), "xn--bcher-kva.example");
+        for url in ["https://a%22,%22b.example/", "https://a%27b.example/", "https://a%2Cb.example", "data:x"]
+        {
+            // The control: it is a URL to those who read URLs.
+            assert_eq!(place(url), None, "{url}");
+        }
+    }
 }

@@ -57,6 +57,7 @@ fn joined(own: &Url, text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
