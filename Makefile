@@ -24,7 +24,7 @@ test: cargo ## Bring the bundle, build all, run every test
 	@bundle=$$(deploy/bundle.sh); \
 	cargo build --workspace --all-targets; \
 	export SECGPT_BUNDLE_DIR="$$bundle"; \
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --no-fail-fast; fi
 
 bench: cargo ## Measure, print the table, write target/bench/latest.json (ARGS="spoke many" for a part of it)
 	@bundle=$$(deploy/bundle.sh); \
