@@ -283,7 +283,7 @@ fn a_web_api_is_added_by_its_description_and_reaches_its_own_server_only() {
     let refused = system.secgpt(&["apps", "add", "third", "--openapi", yaml.to_str().unwrap(), "--yes"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
-        refused.stderr.contains("neither JSON nor YAML") && refused.stderr.contains("line 2"),
+        refused.stderr.contains("neither JSON nor YAML") && refused.stderr.contains("line 1, column 10"),
         "{refused:?}"
     );
 }
