@@ -102,6 +102,7 @@ fn kind(kind: &AppKind) -> String {
             clean::line(&format!("an MCP server in a jail: {}", command.join(" ")), 400)
         }
         AppKind::Remote { url } => clean::line(&format!("an MCP server on the web: {url}"), 400),
+        AppKind::Http { operations } if operations.len() == 1 => "a web API with one operation".to_owned(),
         AppKind::Http { operations } => format!("a web API with {} operations", operations.len()),
     }
 }
