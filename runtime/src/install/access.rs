@@ -162,7 +162,7 @@ fn is_header(name: &str) -> bool {
 }
 
 /// As a manifest takes a scope.
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     !text.is_empty() && text.len() <= 400 && text.bytes().all(plain)
 }

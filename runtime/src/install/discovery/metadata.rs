@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::SignIn;
+use crate::install::access::is_word;
 use crate::install::server::Place;
 
 /// The longest address that is taken, bytes.
@@ -190,10 +191,9 @@ pub fn server(text: &str, of: Resource, local: &[SocketAddr]) -> Result<SignIn, 
 /// Scopes that a manifest takes.
 #[must_use]
 pub fn scopes<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     let mut taken: Vec<String> = Vec::new();
     for word in words {
-        let legal = !word.is_empty() && word.len() <= LONGEST_SCOPE && word.bytes().all(plain);
+        let legal = word.len() <= LONGEST_SCOPE && is_word(word);
         if legal && taken.len() < MOST_SCOPES && taken.iter().all(|other| other != word) {
             taken.push(word.to_owned());
         }
