@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use bus::id::{AppId, WorkId};
 use bus::message::egress::{FetchRequest, WebFailure};
-use futures_util::StreamExt;
 use reqwest::Url;
 use serde_json::{Value, json};
-use spoke::remote::{Fetch, Fetched};
+use spoke::remote::{Body, Fetch};
 use tokio::time::timeout;
 
 use super::propose::{list, quoted};
@@ -119,18 +118,15 @@ async fn said(place: &Url, way: &impl Fn(&Url) -> Result<Fetch, Error>) -> Resul
     let at = || format!("{}{}", metadata::host(place), place.path());
     let carry = way(place).map_err(|error| error.line())?;
     let failed = |failure: WebFailure| format!("{} is not to be had: {}", at(), failure.detail);
-    let Fetched { status, mut body, .. } = carry(request(place)).await.map_err(failed)?;
-    if status != 200 {
-        return Err(format!("{} answers {status}", at()));
+    let answer = carry(request(place)).await.map_err(failed)?;
+    if answer.status != 200 {
+        return Err(format!("{} answers {}", at(), answer.status));
     }
-    let mut all = Vec::new();
-    while let Some(piece) = body.next().await {
-        all.extend_from_slice(&piece.map_err(failed)?);
-        if LARGEST < all.len() {
-            return Err(format!("{} says more than {} KiB", at(), LARGEST >> 10));
-        }
+    let Body { bytes, cut } = answer.whole(LARGEST).await.map_err(failed)?;
+    if cut {
+        return Err(format!("{} says more than {} KiB", at(), LARGEST >> 10));
     }
-    let text = String::from_utf8(all).ok().filter(|text| text.trim_start().starts_with('{'));
+    let text = String::from_utf8(bytes.into()).ok().filter(|text| text.trim_start().starts_with('{'));
     text.ok_or_else(|| format!("{} answers with no metadata", at()))
 }
 

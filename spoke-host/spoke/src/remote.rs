@@ -9,6 +9,7 @@ use bus::message::profile::Wishes;
 
 use crate::app::mcp;
 pub use crate::app::mcp::remote::{Fetch, Fetched};
+pub use crate::web::Body;
 
 /// Greets it and has it list everything. Every request goes by `fetch`.
 ///

@@ -55,11 +55,11 @@ pub(crate) struct Answer {
 
 /// A body that was read to a bound.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Body {
+pub struct Body {
     /// At most as many as were asked for.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
     /// Was there more?
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 impl Web {

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bus::message::egress::WebError;
+use futures_util::StreamExt;
 use futures_util::stream::iter;
 use manifest::Manifest;
 use proptest::prelude::*;
+use spoke::remote::Fetched;
 
 use super::*;
 use crate::install::access;

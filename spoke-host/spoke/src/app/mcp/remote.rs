@@ -23,7 +23,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use crate::job::cut;
-use crate::web::{self, Ask, Web};
+use crate::web::{self, Ask, Body, Web};
 
 /// The largest message, bytes: as over a pipe.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -84,6 +84,14 @@ impl Fetched {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         web::header(&self.headers, name)
+    }
+
+    /// The body, up to `most` bytes of it. What is beyond is not waited for.
+    ///
+    /// # Errors
+    /// If it breaks off before.
+    pub async fn whole(self, most: usize) -> Result<Body, WebFailure> {
+        web::whole(self.body, most).await
     }
 }
 
@@ -155,7 +163,7 @@ impl StreamableHttpClient for Through {
                 }
             }
             status => {
-                let words = web::whole(answer.body, MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
+                let words = answer.whole(MAX_WORDS).await.map_err(StreamableHttpError::Client)?;
                 Err(refused(status, &String::from_utf8_lossy(&words.bytes)))
             }
         }
@@ -210,7 +218,7 @@ fn refused(status: u16, words: &str) -> Refused {
 
 /// One message.
 async fn read(answer: Fetched) -> Result<ServerJsonRpcMessage, Refused> {
-    let body = web::whole(answer.body, MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
+    let body = answer.whole(MAX_MESSAGE).await.map_err(StreamableHttpError::Client)?;
     if body.cut {
         return Err(StreamableHttpError::ResponseBodyTooLarge { max_size: MAX_MESSAGE });
     }
