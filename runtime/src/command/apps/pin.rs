@@ -147,7 +147,8 @@ async fn far(
     let app = &manifest.app;
     let what = clean::line(&format!("asking {url} what it offers, through the egress gateway"), 600);
     starting(global.quiet || global.json)(&what);
-    let way = Gateway::new(config)?.way(&manifest.dir, Some(&user(None)?));
+    let gateway = Gateway::new(config)?;
+    let way = gateway.way(&manifest.dir, Some(&user(None)?));
     let challenges = match remote::ask(way, app, url).await? {
         Heard::Offer(offer) => return Ok(Some(*offer)),
         Heard::SignIn(challenges) => challenges,
@@ -156,7 +157,7 @@ async fn far(
     let hint = if manifest.credentials.is_empty() {
         let file = manifest.dir.join("app.toml").display().to_string();
         if !global.json && !global.quiet {
-            say(&proposed(config, global, manifest, url, &challenges).await?);
+            say(&proposed(config, global, &gateway, manifest, url, &challenges).await?);
         }
         format!("name a credential under [credentials] in {file}, and pin it again")
     } else {
@@ -174,14 +175,14 @@ async fn far(
 async fn proposed(
     config: &Config,
     global: &Global,
+    gateway: &Gateway,
     manifest: &Manifest,
     url: &str,
     challenges: &[String],
 ) -> Result<String, Error> {
     let local = &manifest.network.local;
     let staging = Staging::begin(&State::open(&config.state_dir)?, &manifest.app)?;
-    let gateway = Gateway::new(config)?;
-    let found = sign_in::ask(&gateway, &staging, &manifest.app, (url, local), challenges).await;
+    let found = sign_in::ask(gateway, &staging, &manifest.app, (url, local), challenges).await;
     let host = Remote::parse(url, local)?.credential_host();
     let lines = access::of_server(&host, found.as_ref().map_err(String::as_str)).text;
     Ok(format!("{}{}", sign_in::told(&found, Paint::stderr(global.color)), clean::lines(&lines)))
