@@ -4,21 +4,19 @@
 //! On the way are one more connection and the spoke, and nothing is decrypted before the client: it is the longest way that a
 //! byte takes here.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bus::id::{FunctionName, SpokeAddr};
-use bus::message::profile::{Function, Kind, Method, Profile, Wishes};
+use bus::id::SpokeAddr;
+use bus::message::profile::Profile;
 use serde_json::{Value, json};
 use system_tests::mcp_pipes::Pipes;
 use system_tests::nats::Nats;
 use system_tests::scratch::Scratch;
 use system_tests::web_server::{Act, Authority, Server};
 
-use crate::decided::limits;
 use crate::egress::gateway;
-use crate::hub_place::HubPlace;
+use crate::hub_place::{HubPlace, one_tool};
 use crate::sample::rounded;
 
 const APP: &str = "download";
@@ -92,22 +90,6 @@ fn seconds(said: &Value) -> f64 {
 }
 
 fn profile(spoke: &SpokeAddr) -> Profile {
-    let function = Function {
-        name: FunctionName::parse("download").expect("a name"),
-        description: String::new(),
-        request: json!({"type": "object", "required": ["url"]}),
-        response: None,
-        pinned: None,
-        method: Method::Tool,
-    };
-    Profile {
-        app: spoke.app.clone(),
-        kind: Kind::Stdio { command: COMMAND.map(str::to_owned).to_vec(), env: BTreeMap::new() },
-        description: String::new(),
-        functions: vec![function],
-        limits: limits(),
-        read: Vec::new(),
-        network: true,
-        wishes: Wishes::default(),
-    }
+    let request = json!({"type": "object", "required": ["url"]});
+    Profile { network: true, ..one_tool(&spoke.app, "download", request, None, &COMMAND) }
 }

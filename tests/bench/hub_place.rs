@@ -14,12 +14,14 @@ use bus::id::{AppId, FunctionName, HostId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::launch::HostConfig;
 use bus::limits::SPOKE_CREDENTIAL;
 use bus::message::host::{HostReport, SignRequest, Signed, Spawn, Spawned, Stop};
-use bus::message::profile::Profile;
+use bus::message::profile::{Function, Kind, Method, Profile, Wishes};
 use bus::message::task::{Done, Task, Work};
 use bus::subject::{Leaf, Op, Service, Subject, pattern};
 use serde_json::Value;
 use system_tests::core_process::{Core, programs};
 use system_tests::nats::Nats;
+
+use crate::decided::limits;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -123,6 +125,35 @@ impl HubPlace {
 
     fn to_host(&self, leaf: Leaf) -> Subject {
         Subject::HostIn { host: self.host.clone(), leaf }
+    }
+}
+
+/// A program with one tool, as its manifest would have it.
+pub fn one_tool(
+    app: &AppId,
+    tool: &str,
+    request: Value,
+    response: Option<Value>,
+    command: &[&str],
+) -> Profile {
+    let function = Function {
+        name: FunctionName::parse(tool).expect("a name"),
+        description: String::new(),
+        request,
+        response,
+        pinned: None,
+        method: Method::Tool,
+    };
+    let command = command.iter().map(|&word| word.to_owned()).collect();
+    Profile {
+        app: app.clone(),
+        kind: Kind::Stdio { command, env: BTreeMap::new() },
+        description: String::new(),
+        functions: vec![function],
+        limits: limits(),
+        read: Vec::new(),
+        network: false,
+        wishes: Wishes::default(),
     }
 }
 

@@ -6,19 +6,17 @@
 //! A start is measured to the answer to a first call, the same for both: from there on the app is of use. Ours has in it
 //! a spoke of the app's own, with its place on the bus and the host's word on every layer.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bus::id::{FunctionName, SpokeAddr};
-use bus::message::profile::{Function, Kind, Method, Profile, Wishes};
+use bus::id::SpokeAddr;
+use bus::message::profile::Profile;
 use serde_json::{Value, json};
 use system_tests::bundle::workspace;
 use system_tests::core_process::programs;
 use system_tests::mcp_pipes::Pipes;
 use system_tests::nats::Nats;
 
-use crate::decided::limits;
-use crate::hub_place::HubPlace;
+use crate::hub_place::{HubPlace, one_tool};
 use crate::sample::{Sample, rounded};
 
 const CALLS: usize = 3000;
@@ -120,23 +118,7 @@ async fn call(place: &mut HubPlace, spoke: &SpokeAddr) {
 }
 
 fn profile(spoke: &SpokeAddr) -> Profile {
-    let function = Function {
-        name: FunctionName::parse(TOOL).expect("a name"),
-        description: String::new(),
-        request: json!({"type": "object", "required": ["start_point", "end_point"]}),
-        response: Some(json!({"type": "object", "required": ["fare"]})),
-        pinned: None,
-        method: Method::Tool,
-    };
-    let command = vec!["example-app".to_owned(), APP.to_owned()];
-    Profile {
-        app: spoke.app.clone(),
-        kind: Kind::Stdio { command, env: BTreeMap::new() },
-        description: String::new(),
-        functions: vec![function],
-        limits: limits(),
-        read: Vec::new(),
-        network: false,
-        wishes: Wishes::default(),
-    }
+    let request = json!({"type": "object", "required": ["start_point", "end_point"]});
+    let response = json!({"type": "object", "required": ["fare"]});
+    one_tool(&spoke.app, TOOL, request, Some(response), &["example-app", APP])
 }
