@@ -5,7 +5,7 @@
 
 mod apps;
 mod crashes;
-mod floods;
+pub(crate) mod floods;
 mod input;
 mod machine;
 mod messages;

@@ -10,7 +10,7 @@ use bus::envelope::Message;
 use bus::id::{AppId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::launch::{EgressConfig, HubConfig, LlmConfig};
 use bus::message::chat::{Budget, BudgetSet, ChatReply, ChatRequest};
-use bus::message::egress::{FetchReply, FetchRequest, SpokeUser, SpokeUserSet};
+use bus::message::egress::{FetchReply, SpokeUser, SpokeUserSet};
 use bus::message::isc::{Probe, Probed};
 use bus::message::profile::Limits;
 use bus::message::user::{Admin, AdminReply};
@@ -20,6 +20,8 @@ use system_tests::bundle::workspace;
 use system_tests::core_process::Core;
 use system_tests::nats::Nats;
 use system_tests::redis::Redis;
+
+use crate::faults::floods::nowhere;
 
 /// Starts of each part. The gap was some hundred microseconds wide.
 const STARTS: usize = 20;
@@ -97,19 +99,10 @@ async fn what_is_asked_of_an_egress_gateway_right_after_it_is_ready_is_heard() {
             suffix_list: None,
             tls_ca: None,
         };
-        let fetch = FetchRequest {
-            id: WorkId::fresh(),
-            task: None,
-            method: "GET".into(),
-            url: "https://nowhere.example/".into(),
-            headers: vec![],
-            body: bytes::Bytes::new(),
-            limit_ms: 1000,
-        };
         let rules = Subject::HubOut { service: Service::Egress, op: Op::RULES };
         let _gateway = Core::start(&nats, "egress-gateway", &Role::EgressGateway, config);
         tokio::join!(
-            heard::<_, FetchReply>(&app, said(Service::Egress, Op::FETCH), fetch),
+            heard::<_, FetchReply>(&app, said(Service::Egress, Op::FETCH), nowhere(WorkId::fresh())),
             heard::<_, SpokeUserSet>(&hub, rules, SpokeUser { spoke: spoke(), user: None }),
         );
     }

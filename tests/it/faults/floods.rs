@@ -57,15 +57,20 @@ fn chat(task: &WorkId) -> Vec<u8> {
 }
 
 fn fetch(task: &WorkId) -> Vec<u8> {
-    bytes(&FetchRequest {
-        id: task.clone(),
+    bytes(&nowhere(task.clone()))
+}
+
+/// A request to a server that is not there.
+pub(crate) fn nowhere(id: WorkId) -> FetchRequest {
+    FetchRequest {
+        id,
         task: None,
         method: "GET".into(),
         url: "https://nowhere.example/".into(),
         headers: vec![],
         body: bytes::Bytes::new(),
         limit_ms: 1000,
-    })
+    }
 }
 
 fn request(task: &WorkId) -> Vec<u8> {
