@@ -68,7 +68,7 @@ fn the_text_of_a_single_delegate_is_the_answer_without_another_call() {
         let outcome = town.ann.ask("do it").await;
         assert_eq!(outcome.answer.as_deref(), Some("it is done"));
         assert_eq!((outcome.model_calls["planner"], outcome.model_calls["spokes"]), (1, 1));
-        assert_eq!(town.hosts[0].spawned.borrow().len(), 1);
+        assert_eq!(town.apps_started(), ["mail"]);
     });
 }
 
@@ -78,10 +78,7 @@ fn a_spoke_is_used_again_within_a_session_and_never_across_users() {
         let mut town = Town::found(Plot::new(vec![delegate("mail")], plain())).await;
         town.ann.ask("one").await;
         town.ann.ask("two").await;
-        let count = |town: &Town| {
-            let spawned = town.hosts[0].spawned.borrow();
-            spawned.iter().filter(|spawn| spawn.spoke.app.as_str() == "mail").count()
-        };
+        let count = |town: &Town| town.apps_started().iter().filter(|app| *app == "mail").count();
         assert_eq!(count(&town), 1);
         let mut bob = crate::client::Client::join(&town.broker, "bob", std::rc::Rc::new(|_| None)).await;
         bob.session = town.ann.session.clone();

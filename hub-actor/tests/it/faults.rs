@@ -84,8 +84,7 @@ fn an_app_that_is_killed_is_noticed_at_once_and_the_system_call_is_named() {
         town.audited(|what| matches!(what, What::Killed { why, .. } if why.contains("socket"))).await;
         // The next query starts another.
         town.ann.ask("both").await;
-        let spawned = town.hosts[0].spawned.borrow();
-        assert_eq!(spawned.iter().filter(|spawn| spawn.spoke.app.as_str() == "mail").count(), 2);
+        assert_eq!(town.apps_started().iter().filter(|app| *app == "mail").count(), 2);
     });
 }
 

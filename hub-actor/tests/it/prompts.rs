@@ -18,7 +18,7 @@ fn a_write_of_the_plan_asks_and_a_refusal_is_an_outcome_of_its_own() {
         assert_eq!((outcome.outcome, outcome.prompts), (Ending::Refused, 1));
         assert_eq!(outcome.flows[0].by, "user");
         assert!(outcome.error.unwrap().contains("You refused it."));
-        assert!(town.hosts[0].spawned.borrow().iter().all(|spawn| spawn.spoke.app.as_str() != "mail"));
+        assert!(!town.apps_started().iter().any(|app| app == "mail"));
     });
 }
 

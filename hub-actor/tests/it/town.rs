@@ -129,6 +129,14 @@ impl Town {
         self.broker.bus(&Role::Host(bus::id::HostId::parse(name).unwrap())).await
     }
 
+    /// The apps whose spokes the first host has started, in order. The hub's own empty spokes are left out: memory
+    /// starts one after an answer, at its own time.
+    pub fn apps_started(&self) -> Vec<String> {
+        let spawned = self.hosts[0].spawned.borrow();
+        let apps = spawned.iter().map(|spawn| spawn.spoke.app.to_string());
+        apps.filter(|app| app != "empty").collect()
+    }
+
     /// Waits until something of this kind is in the audit.
     pub async fn audited(&self, what: impl Fn(&What) -> bool) {
         let begun = Instant::now();
