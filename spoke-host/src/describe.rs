@@ -1,7 +1,7 @@
 //! An app that nobody trusts yet is started in its jail, and asked what it offers.
 //!
 //! Answers: what does this program offer, every layer being in force while it says so?
-//! Never: comes on the bus; gives the app a user's data or a way out; hands on a word of an app that was not confined.
+//! Never: comes on the bus; gives the app a user's data or a way out; has an app asked that it does not vouch for.
 //! Carries: I-11, I-12.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,9 @@ const MAX_OFFER: usize = 8 << 20;
 
 /// How long the whole may take: a jail, a slow interpreter, a minute for its answers.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The word to the spoke that its app is vouched for.
+const VOUCHED: &[u8] = b"\n";
 
 /// How often the kernel is asked for its word, and how long between two times.
 const TRIES: u32 = 10;
@@ -89,38 +92,35 @@ async fn describe(request: &Request, own: &Namespaces) -> Result<Described, Spaw
     // If it has ended, its own words say why.
     let _ = spoke.stdin.write_all(&line).await;
     match next(&mut spoke).await? {
-        Described::Ready => match vouched(pid, own, begun, &mut spoke.said).await? {
-            Some(said) => Ok(said),
-            None => next(&mut spoke).await,
-        },
-        other => Ok(other),
+        Described::Ready => {}
+        other => return Ok(other),
     }
+    if let Some(failed) = unvouched(pid, own, begun, &mut spoke.said).await? {
+        return Ok(failed);
+    }
+    let _ = spoke.stdin.write_all(VOUCHED).await;
+    next(&mut spoke).await
 }
 
-/// Waits for the kernel's word on the spoke and its app, and says what the spoke said meanwhile. An app that ends at once
-/// cannot be read any more, and its spoke knows why; one that is being read while it changes is read again.
-async fn vouched(
+/// Waits for the kernel's word on the spoke and its app, which is not greeted before. One that is being read while it
+/// changes is read again; of one that ends meanwhile its spoke says how.
+async fn unvouched(
     pid: u32,
     own: &Namespaces,
     begun: Instant,
     said: &mut Lines<ChildStdout>,
 ) -> Result<Option<Described>, SpawnFailure> {
-    let mut early: Option<Described> = None;
     let mut tries = TRIES;
     loop {
-        let unvouched = match vouch::for_spoke(pid, true, own, begun) {
-            Ok(_) => return Ok(early),
-            Err(unvouched) => unvouched,
+        let Err(unvouched) = vouch::for_spoke(pid, true, own, begun) else {
+            return Ok(None);
         };
-        match &early {
-            Some(_) => tokio::time::sleep(BETWEEN).await,
-            None => {
-                let line = tokio::time::timeout(BETWEEN, said.next()).await.ok().flatten();
-                early = line.and_then(|line| serde_json::from_slice(&line).ok());
-            }
-        }
-        if matches!(early, Some(Described::Failed { .. })) {
-            return Ok(early);
+        let early = tokio::time::timeout(BETWEEN, said.next()).await.ok().flatten();
+        match early.and_then(|line| serde_json::from_slice(&line).ok()) {
+            Some(failed @ Described::Failed { .. }) => return Ok(Some(failed)),
+            // Nothing but an end can be told of an app that was not asked.
+            Some(_) => return Err(unvouched),
+            None => {}
         }
         tries = tries.saturating_sub(1);
         if tries == 0 {

@@ -5,8 +5,9 @@
 //!
 //! `spoke-host describe` reads one [`Request`] from its standard input, starts `spoke describe`, which reads the jail's
 //! description of the app, starts it, confines itself, and says [`Described::Ready`]. Now the host reads what the
-//! kernel enforces on both. Then the spoke says what the app offered, or why it could not be asked; the host hands
-//! that on as the only line of its standard output.
+//! kernel enforces on both, and an empty line to the spoke says that it vouches for them. Then the spoke asks the app,
+//! and says what it offered, or why it could not be asked; the host hands that on as the only line of its standard
+//! output.
 
 use std::path::PathBuf;
 

@@ -1,19 +1,25 @@
 //! An app that nobody trusts yet is asked what it offers.
 //!
 //! Answers: in which order does a process start the app in its jail, confine itself and listen to it?
-//! Never: comes on the bus; reads a byte of the app before the last layer is in force.
+//! Never: comes on the bus; greets the app before its host has seen that the last layer is in force.
 //! Carries: I-10, I-11.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bus::id::AppId;
 use bus::launch::describe::Described;
 use bus::message::profile::Wishes;
 use jail::app::AppSpec;
 use jail::limits::SpokeLimits;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 use crate::app::describe::Asked;
-use crate::start::{Failed, MAX_ASSIGNMENT, line, words};
+use crate::start::{Failed, MAX_ASSIGNMENT, host_pipe, line, words};
+
+/// How long the host may take to read what the kernel enforces.
+const WORD: Duration = Duration::from_secs(20);
 
 /// The whole life of such a process; `host` is the process id of the one that started it.
 pub fn run(host: u32) -> ExitCode {
@@ -39,13 +45,24 @@ fn live(host: u32) -> Result<Described, Failed> {
         .build()
         .map_err(|error| Failed::new(format!("no event loop: {error}"), None))?;
     runtime.block_on(async {
+        let mut host = host_pipe().map_err(|error| Failed::new(error.to_string(), None))?;
         let asked = Asked::start(&spec, app, wishes)?;
         jail::confine::spoke(&limits)?;
         // From here on the process can do nothing but talk; now a stranger may be listened to.
         let asked = asked.runs().await?;
         say(&Described::Ready).map_err(|error| Failed::new(error.to_string(), None))?;
+        let asked = asked.unless_it_ends(vouched(&mut host)).await?;
         Ok(Described::Offer(Box::new(asked.offer().await?)))
     })
+}
+
+/// Waits for the host's word that it vouches for the app.
+async fn vouched(host: &mut pipe::Receiver) -> Result<(), Failed> {
+    match tokio::time::timeout(WORD, host.read_u8()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(Failed::new("the host went away before it vouched for the app", None)),
+        Err(_) => Err(Failed::new(format!("the host did not vouch for the app within {WORD:?}"), None)),
+    }
 }
 
 fn say(said: &Described) -> std::io::Result<()> {

@@ -139,8 +139,8 @@ pub(crate) fn words(error: serde_json::Error) -> Failed {
     Failed::new(format!("the host's words are not understood: {error}"), None)
 }
 
-/// The pipe from the host, to notice its end.
-fn host_pipe() -> std::io::Result<pipe::Receiver> {
+/// The pipe from the host, to notice its end or its next word.
+pub(crate) fn host_pipe() -> std::io::Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)
 }
 

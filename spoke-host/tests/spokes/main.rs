@@ -8,6 +8,7 @@ mod hub;
 mod strangers;
 
 mod apps;
+mod asked;
 mod life;
 mod mcp;
 mod model;

@@ -85,6 +85,20 @@ impl Asked {
         }
     }
 
+    /// Waits for something else, and for as long as the app lives.
+    pub(crate) async fn unless_it_ends<T>(
+        mut self,
+        other: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<Self, Failed> {
+        tokio::select! {
+            other = other => other.map(|_| self),
+            event = event(&mut self.control) => Err(match event {
+                Some(AppEvent::Ended(end)) => self.failed(&words(&end).0),
+                _ => self.failed("was lost by its jail"),
+            }),
+        }
+    }
+
     /// Greets it and has it list everything.
     pub(crate) async fn offer(mut self) -> Result<Offer, Failed> {
         let (tell, mut life) = watch::channel(Life::Starting);
