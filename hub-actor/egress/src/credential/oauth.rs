@@ -42,7 +42,7 @@ pub(crate) struct Asking<'a> {
     pub web: &'a Web,
     /// For whom.
     pub app: &'a AppId,
-    /// Private addresses that the app's manifest names; a server's name may lead to one of them.
+    /// Private addresses that the app's manifest names; a server may be at one of them, and at no other.
     pub local: &'a [SocketAddr],
 }
 
@@ -183,7 +183,7 @@ impl Asking<'_> {
         let url = url_rule::read(url).map_err(|_| useless("its server's address is not a URL".into()))?;
         match self.only(&url) {
             Some(_) => Ok(url),
-            None => Err(useless("its server may not be asked in the clear, nor at an address".into())),
+            None => Err(useless("its server may not be asked in the clear, nor at an address that the app's [network] does not name".into())),
         }
     }
 
@@ -192,8 +192,9 @@ impl Asking<'_> {
         let port = url.port_or_known_default()?;
         let named = |ip| {
             let address = SocketAddr::new(ip, port);
-            (ip.is_loopback() || (url.scheme() == "https" && self.local.contains(&address)))
-                .then_some(address)
+            // In the clear only where nobody else listens; and nowhere that the manifest does not name, whoever wrote the URL.
+            let safe = url.scheme() == "https" || ip.is_loopback();
+            (safe && self.local.contains(&address)).then_some(address)
         };
         let (hosts, local) = match url.host()? {
             Host::Domain(name) if url.scheme() == "https" => {

@@ -67,7 +67,8 @@ impl Scene {
         let app = AppId::parse("mail").unwrap();
         let secret = used.server.client_id.is_some().then(|| Secret::new(SECRET.into()));
         let client = Client { id: None, secret };
-        authorize(&web, &app, &[], ("google", used), client, (how, pace), &mut tell).await
+        let local = [self.server.server.address];
+        authorize(&web, &app, &local, ("google", used), client, (how, pace), &mut tell).await
     }
 
     /// The person's browser: goes where it is sent, redirects included.
@@ -419,8 +420,8 @@ async fn a_server_whose_name_leads_to_a_private_address_is_not_asked() {
     let here = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     let web = Web::new(names(&[("auth.example.com", here)]), scene.authority.trusted(), STANDARD);
     let mut used = scene.used();
-    let url = format!("https://auth.example.com:{}/device", scene.server.server.port());
-    used.server.device_url = Some(url);
+    let at = |path| Some(format!("https://auth.example.com:{}/{path}", scene.server.server.port()));
+    (used.server.device_url, used.server.token_url) = (at("device"), at("token"));
     let app = AppId::parse("mail").unwrap();
     let error =
         authorize(&web, &app, &[], ("google", &used), Client::default(), (How::Device, FAST), &mut |_| ())
@@ -428,4 +429,22 @@ async fn a_server_whose_name_leads_to_a_private_address_is_not_asked() {
             .unwrap_err();
     assert!(error.to_string().contains("not a public one"), "{error}");
     assert_eq!(scene.server.server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_server_on_this_machine_is_asked_only_if_the_manifest_names_its_address() {
+    let scene = Scene::new(Manner::default()).await;
+    let web = Web::new(names(&[]), scene.authority.trusted(), STANDARD);
+    let app = AppId::parse("mail").unwrap();
+    let (used, own) = (scene.used(), scene.server.server.address);
+    let next_port = std::net::SocketAddr::new(own.ip(), own.port().wrapping_add(1));
+    for local in [&[][..], &[next_port]] {
+        let client = Client { id: None, secret: Some(Secret::new(SECRET.into())) };
+        let error =
+            authorize(&web, &app, local, ("google", &used), client, (How::Device, FAST), &mut |_| ()).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("[network] does not name"), "{error}");
+    }
+    assert_eq!(scene.server.server.count(), 0);
+    assert!(scene.ask(How::Device, |_| ()).await.is_ok(), "the control");
 }

@@ -63,7 +63,7 @@ impl Scene {
             server: OauthServer { token_url, ..OauthServer::default() },
         };
         let app = AppRules {
-            rules: rules(&[], &[address]),
+            rules: rules(&[], &[address, self.auth.server.address]),
             credentials: BTreeMap::from([("google".to_owned(), used)]),
         };
         let token = Oauth2 {

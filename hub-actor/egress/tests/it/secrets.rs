@@ -213,7 +213,7 @@ impl Renewing {
 
     async fn stage(&self, folder: &Path, access: Option<&str>, expires: Option<u64>) -> Stage {
         let app = AppRules {
-            rules: rules(&[], &[self.api.address]),
+            rules: rules(&[], &[self.api.address, self.auth.address]),
             credentials: used(CredentialKind::Oauth2, "Authorization", &[self.api.address.to_string()]),
         };
         let token = Oauth2 {
