@@ -73,8 +73,10 @@ pub enum Said {
 pub struct HubConfig {
     /// Folders that hold apps.
     pub apps: Vec<PathBuf>,
-    /// Which of them; none for all found.
+    /// Which of them; none for all found that wait for nothing.
     pub enabled: Option<Vec<AppId>>,
+    /// Apps of which a credential is kept, by what is known at the start.
+    pub authorized: Vec<AppId>,
     /// The folder of the model's instructions.
     pub prompts: PathBuf,
     /// The preset: `strict`, `balanced`, …

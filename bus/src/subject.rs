@@ -161,6 +161,8 @@ ops! {
     TUNNEL = "tunnel",
     /// Which hosts and credentials an app may use.
     RULES = "rules",
+    /// Read the apps' manifests again.
+    TAKE_UP = "take-up",
     /// Stored data, asked for.
     RECALL = "recall",
     /// Does this functionality exist, and in which words does one ask for it?

@@ -4,14 +4,21 @@
 //! Never: shows or changes another user's; whose it is comes from the subject.
 //! Carries: I-02.
 
+use std::time::Duration;
+
 use bus::id::{AppId, UserId};
+use bus::message::egress::{TakeUp, TakenUp};
 use bus::message::user::Admin;
+use bus::subject::{Op, Service, Subject};
 use serde_json::{Value, json};
 
 use crate::memory::key::Owner;
 use crate::parts::Parts;
 use crate::permission::grant::{Answer, Grant, GrantId, Reach, Scope};
 use crate::session::Desk;
+
+/// How long the gateway may take to read the apps' manifests.
+const GATEWAY: Duration = Duration::from_secs(5);
 
 /// Does what is asked for.
 ///
@@ -36,6 +43,7 @@ pub async fn answer(parts: &Parts, desk: &Desk, user: UserId, admin: Admin) -> R
             Ok(json!({"forgotten": forgotten}))
         }
         Admin::Apps => Ok(apps(parts)),
+        Admin::TakeUp => take_up(parts).await,
         Admin::Choose { choice, app, keep } => parts.choosing.choose_app(user, choice, app, keep).await,
         Admin::Working { query } => {
             let working = desk.works_on(user, query).await.map_err(|error| error.to_string())?;
@@ -91,11 +99,11 @@ fn reach(grant: &Grant) -> String {
 }
 
 fn apps(parts: &Parts) -> Value {
-    let mut apps = match parts.catalogue.overview() {
+    let mut apps = match parts.apps.catalogue().overview() {
         Value::Array(apps) => apps,
         other => vec![other],
     };
-    apps.extend(parts.problems.iter().map(|problem| {
+    apps.extend(parts.apps.problems().iter().map(|problem| {
         let folder = problem.file.parent().and_then(|folder| folder.file_name());
         json!({
             "app": folder.map(|name| name.to_string_lossy()),
@@ -104,6 +112,18 @@ fn apps(parts: &Parts) -> Value {
         })
     }));
     Value::Array(apps)
+}
+
+/// The gateway first, so that no app runs whose rules it does not have.
+async fn take_up(parts: &Parts) -> Result<Value, String> {
+    let subject = Subject::HubOut { service: Service::Egress, op: Op::TAKE_UP };
+    let gateway: Result<TakenUp, _> = parts.bus.request(&subject, &TakeUp {}, None, GATEWAY).await;
+    let TakenUp { authorized } = gateway.map_err(|error| {
+        format!("the egress-gateway does not say that it has the apps as they are now, so nothing is taken up: {error}")
+    })?;
+    parts.apps.take_up(authorized).await?;
+    parts.spokes.offer(parts.apps.offers());
+    Ok(apps(parts))
 }
 
 async fn status(parts: &Parts, desk: &Desk) -> Result<Value, String> {
@@ -116,8 +136,8 @@ async fn status(parts: &Parts, desk: &Desk) -> Result<Value, String> {
     if let Some(fields) = status.as_object_mut() {
         fields.insert("memory".into(), memory);
         fields.insert("queries".into(), json!(running));
-        fields.insert("apps".into(), json!(parts.catalogue.apps().count()));
-        fields.insert("problems".into(), json!(parts.problems.len()));
+        fields.insert("apps".into(), json!(parts.apps.catalogue().apps().count()));
+        fields.insert("problems".into(), json!(parts.apps.problems().len()));
         fields.insert("model".into(), json!(parts.model.note()));
         fields.insert("dropped".into(), json!(parts.bus.dropped()));
     }

@@ -17,10 +17,10 @@ use bus::message::user::{AppChoice, Chosen, Happening};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::apps::Apps;
 use crate::inquiry::Inquiry;
 use crate::mailbox::{self, ask, tell};
 use crate::plan::Plan;
-use crate::registry::Catalogue;
 use rule::OpenChoice;
 use store::{DefaultsStore, Kept};
 
@@ -32,7 +32,7 @@ pub struct NoneOfThem;
 #[derive(Clone)]
 pub struct Chooser {
     address: Addr<ChooserActor>,
-    catalogue: Catalogue,
+    apps: Apps,
     timeout: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Chooser {
     /// Starts the actor. `timeout` is how long a person has to answer.
     #[must_use]
     pub fn start(
-        catalogue: Catalogue,
+        apps: Apps,
         stored: Vec<(UserId, FunctionName, Kept)>,
         store: DefaultsStore,
         timeout: Duration,
@@ -50,7 +50,7 @@ impl Chooser {
             defaults.entry(user).or_default().insert(name, default);
         }
         let actor = ChooserActor { defaults, earlier: HashMap::new(), open: HashMap::new(), store };
-        Self { address: mailbox::start(actor), catalogue, timeout }
+        Self { address: mailbox::start(actor), apps, timeout }
     }
 
     /// Closes all that the plan leaves open, and lists in the inquiry how. `refused` is what was refused in an earlier
@@ -64,7 +64,7 @@ impl Chooser {
         mut plan: Plan,
         refused: &[String],
     ) -> Result<Plan, NoneOfThem> {
-        for choice in rule::open(&plan, &self.catalogue, &inquiry.text, refused) {
+        for choice in rule::open(&plan, &inquiry.catalogue, &inquiry.text, refused) {
             let (app, by, kept) = self.choose(inquiry, &choice).await;
             inquiry.ledger(|ledger| {
                 ledger.choices.push(Chosen {
@@ -107,7 +107,7 @@ impl Chooser {
             return as_planned("timeout");
         }
         let limit_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let offers = choice.offers(&self.catalogue);
+        let offers = choice.offers(&inquiry.catalogue);
         inquiry.say(Happening::Choosing(Box::new(AppChoice {
             id,
             args: choice.args.clone(),
@@ -148,7 +148,7 @@ impl Chooser {
     /// # Errors
     /// In a sentence: there is no such functionality, or it could not be stored.
     pub async fn set_default(&self, user: UserId, functionality: Functionality) -> Result<Value, String> {
-        if self.catalogue.get(&functionality).is_none() {
+        if self.apps.catalogue().get(&functionality).is_none() {
             return Err(format!("there is no functionality {functionality}"));
         }
         let set = ask(&self.address, |back| Message::Set(user, functionality, back)).await;

@@ -96,13 +96,13 @@ async fn permit(
     if let StepKind::Call { functionality, .. } = &step.kind {
         let unknown =
             || Failure::new(FailureCode::Unknown, format!("there is no functionality {functionality}"));
-        let spec = parts.catalogue.get(functionality).ok_or_else(unknown)?;
+        let spec = inquiry.catalogue.get(functionality).ok_or_else(unknown)?;
         spec.check_request(&resolved.args).map_err(|why| {
             let detail = format!("the arguments do not fit the request schema of {functionality}: {why}");
             Failure::new(FailureCode::Arguments, detail)
         })?;
     }
-    let question = asking::of_step(&parts.catalogue, inquiry, step, resolved);
+    let question = asking::of_step(&inquiry.catalogue, inquiry, step, resolved);
     let asking = Asking { question, inquiry: Arc::clone(inquiry), apps_words: None, requests: None };
     parts.permission.permit(asking).await
 }

@@ -4,17 +4,15 @@
 //! Never: works with settings that it does not understand, or without the grants that users gave.
 //! Carries: I-05, I-18.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::client::{Bus, BusError};
-use bus::id::AppId;
 use bus::identity::{IdentityError, Signer};
 use bus::launch::{Child, HubConfig, LaunchError};
 use bus::subject::Auditor;
-use manifest::{AppKind, ManifestError};
 
+use crate::apps::Apps;
 use crate::choosing::Chooser;
 use crate::choosing::store::DefaultsStore;
 use crate::dispatch::{self, Subscriptions};
@@ -27,11 +25,9 @@ use crate::permission::actor::Permission;
 use crate::permission::grant::{Grant, Grants};
 use crate::permission::policy::{Faults, NoSuchPreset, Policy, Preset};
 use crate::planner::actor::Planner;
-use crate::registry::Catalogue;
 use crate::service::Listed;
 use crate::session::Desk;
-use crate::spokes::book::Offer;
-use crate::spokes::{Spokes, empty, empty_offer};
+use crate::spokes::Spokes;
 
 /// How often the grants are asked for: a server that has just started needs a moment until it serves them.
 const GRANTS_ATTEMPTS: u32 = 5;
@@ -114,28 +110,19 @@ impl Hub {
         let instructions = Arc::new(Instructions::load(&config.prompts)?);
         let signer = Signer::new(&config.signing_seed, config.account.clone())?;
         let store = Store::open(&config.memory_url, Duration::from_secs(config.memory_ttl_s))?;
-        let (manifests, problems) =
-            manifest::load_all(&config.apps, config.enabled.as_deref(), &config.limits);
-        report(&problems);
-        let catalogue = Catalogue::new(manifests);
+        let apps = Apps::load(config);
 
         let subscriptions = Subscriptions::begin(&bus).await?;
         let (grants_store, grants) = grants(&bus).await?;
         let defaults_store = DefaultsStore::beside(&grants_store);
         let defaults = defaults_store.load().await?;
 
-        let spokes = Spokes::start(&bus, offers(&catalogue, config), signer);
+        let spokes = Spokes::start(&bus, apps.offers(), signer);
         let timeout = Duration::from_millis(config.prompt_timeout_ms);
         let permission = Permission::start(&bus, policy, Grants::new(grants), grants_store, timeout);
-        let choosing = Chooser::start(catalogue.clone(), defaults, defaults_store, timeout);
+        let choosing = Chooser::start(apps.clone(), defaults, defaults_store, timeout);
         let model = Model::default();
-        let planner = Planner::start(
-            &bus,
-            catalogue.clone(),
-            Arc::clone(&instructions),
-            model.clone(),
-            config.embeddings,
-        );
+        let planner = Planner::start(&bus, Arc::clone(&instructions), model.clone(), config.embeddings);
         let memory =
             Memory::start(store, spokes.clone(), Arc::clone(&instructions), config.summary_token_limit);
         if let Err(why) = memory.ping().await {
@@ -147,8 +134,7 @@ impl Hub {
         let service = Listed::start(&bus).await?;
         let parts = Parts {
             bus: bus.clone(),
-            catalogue,
-            problems: Arc::new(problems),
+            apps,
             instructions,
             spokes,
             permission,
@@ -175,25 +161,6 @@ impl Hub {
             let _ = tokio::time::timeout(FAREWELL, self.parts.bus.lost()).await;
         }
     }
-}
-
-fn report(problems: &[ManifestError]) {
-    for problem in problems {
-        tracing::warn!(%problem, hint = problem.hint, "an app is not loaded");
-    }
-}
-
-fn offers(catalogue: &Catalogue, config: &HubConfig) -> HashMap<AppId, Offer> {
-    let of = |manifest: &manifest::Manifest| {
-        // Only a program needs the app's folder on the host; all else is in the profile.
-        let folder = matches!(manifest.kind, AppKind::Stdio { .. });
-        let pinned = if folder { manifest.hash.clone() } else { String::new() };
-        let credentials = !manifest.credentials.is_empty();
-        (manifest.app.clone(), Offer { profile: manifest.profile(), pinned, credentials })
-    };
-    let mut offers: HashMap<AppId, Offer> = catalogue.apps().map(of).collect();
-    offers.insert(empty(), empty_offer(config.limits));
-    offers
 }
 
 async fn grants(bus: &Bus) -> Result<(GrantsStore, Vec<Grant>), GrantsError> {

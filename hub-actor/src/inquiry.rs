@@ -13,6 +13,7 @@ use bus::subject::{Leaf, Subject};
 use tokio::sync::mpsc;
 
 use crate::plan::{Plan, Record, Used};
+use crate::registry::Catalogue;
 
 /// Events that wait to be published. A full queue loses tokens of the stream (the answer itself is whole), never
 /// the answer.
@@ -36,6 +37,8 @@ pub struct Inquiry {
     pub attended: bool,
     /// Nothing kept, nothing stored offered.
     pub private: bool,
+    /// The apps as they were when it came: one that is taken up later, or otherwise, has no part in it.
+    pub catalogue: Catalogue,
     words: OnceLock<String>,
     /// When it came.
     pub received: Instant,
@@ -79,7 +82,7 @@ pub struct Ledger {
 impl Inquiry {
     /// Takes a query in, and starts the task that carries its events to the user.
     #[must_use]
-    pub fn open(bus: &Bus, user: UserId, query: Query) -> Arc<Self> {
+    pub fn open(bus: &Bus, user: UserId, query: Query, catalogue: Catalogue) -> Arc<Self> {
         let (voice, happenings) = mpsc::channel(VOICE);
         let inquiry = Arc::new(Self {
             id: query.id,
@@ -89,6 +92,7 @@ impl Inquiry {
             text: query.text,
             attended: query.attended,
             private: query.private,
+            catalogue,
             received: Instant::now(),
             voice,
             ledger: Mutex::default(),

@@ -79,7 +79,8 @@ async fn answer(
     request: Request,
 ) -> Result<Labelled, Failure> {
     let fail = |code, detail: String| Err(Failure::new(code, detail));
-    if parts.catalogue.app(&spoke.app).is_none() {
+    let catalogue = &caller.inquiry.catalogue;
+    if catalogue.app(&spoke.app).is_none() {
         return fail(FailureCode::Refused, "a spoke without an app may not ask for anything".into());
     }
     let unknown = |name: &str| {
@@ -88,7 +89,7 @@ async fn answer(
     };
     let functionality =
         Functionality::parse(&request.functionality).map_err(|_| unknown(&request.functionality))?;
-    let spec = parts.catalogue.get(&functionality).ok_or_else(|| unknown(&request.functionality))?;
+    let spec = catalogue.get(&functionality).ok_or_else(|| unknown(&request.functionality))?;
     if DEPTH <= caller.depth {
         return fail(
             FailureCode::Refused,
@@ -101,7 +102,7 @@ async fn answer(
     }
     let own = functionality.app == spoke.app;
     let question = asking::of_request(
-        &parts.catalogue,
+        catalogue,
         &caller.inquiry,
         &spoke.app,
         &caller.labels,
@@ -114,7 +115,7 @@ async fn answer(
         question,
         inquiry: Arc::clone(&caller.inquiry),
         apps_words: Some(request.why),
-        requests: Some(requests(parts, spoke, caller)),
+        requests: Some(requests(spoke, caller)),
     };
     parts.permission.permit(asking).await?;
     let call = work::Call {
@@ -141,13 +142,14 @@ async fn probe(parts: &Parts, spoke: &SpokeAddr, incoming: &Incoming) {
         return dropped(parts, incoming, &why.to_string()).await;
     }
     let functionality = Functionality::parse(&probe.functionality).ok();
-    let probed = match functionality.and_then(|functionality| parts.catalogue.get(&functionality).cloned()) {
-        Some(spec) => Probed::Found {
-            request: spec.request.value().clone(),
-            response: spec.response.map(|schema| schema.value().clone()),
-        },
-        None => Probed::NotFound,
-    };
+    let probed =
+        match functionality.and_then(|functionality| parts.apps.catalogue().get(&functionality).cloned()) {
+            Some(spec) => Probed::Found {
+                request: spec.request.value().clone(),
+                response: spec.response.map(|schema| schema.value().clone()),
+            },
+            None => Probed::NotFound,
+        };
     parts.bus.respond(incoming, &probed).await;
 }
 
@@ -183,7 +185,7 @@ async fn stored(
 ) -> Result<(Value, Labels), Failure> {
     let inquiry = &caller.inquiry;
     let nothing = || json!({"items": []});
-    if inquiry.private || parts.catalogue.app(&spoke.app).is_none() {
+    if inquiry.private || inquiry.catalogue.app(&spoke.app).is_none() {
         return Ok((nothing(), Labels::none()));
     }
     let items = parts.memory.items(&inquiry.user, &recall.about).await.map_err(|why| {
@@ -193,21 +195,21 @@ async fn stored(
     if items.is_empty() {
         return Ok((nothing(), Labels::none()));
     }
-    let question = asking::of_data(&parts.catalogue, inquiry, &spoke.app, &items, caller.step.clone());
+    let question = asking::of_data(&inquiry.catalogue, inquiry, &spoke.app, &items, caller.step.clone());
     let (value, labels) = (question.args.clone(), question.labels.clone());
     let asking = Asking {
         question,
         inquiry: Arc::clone(inquiry),
         apps_words: Some(recall.why),
-        requests: Some(requests(parts, spoke, caller)),
+        requests: Some(requests(spoke, caller)),
     };
     parts.permission.permit(asking).await?;
     parts.spokes.label(spoke.clone(), labels.clone());
     Ok((value, labels))
 }
 
-fn requests(parts: &Parts, spoke: &SpokeAddr, caller: &Caller) -> Requests {
-    let most = parts.catalogue.app(&spoke.app).map_or(0, |manifest| manifest.limits.requests);
+fn requests(spoke: &SpokeAddr, caller: &Caller) -> Requests {
+    let most = caller.inquiry.catalogue.app(&spoke.app).map_or(0, |manifest| manifest.limits.requests);
     Requests { made: Arc::clone(&caller.asked), most }
 }
 

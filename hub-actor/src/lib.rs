@@ -3,6 +3,7 @@
 //! Answers: what is in the hub?
 //! Never: decides anywhere but in a pure function beside its actor.
 
+pub mod apps;
 pub mod plan;
 pub mod planner;
 pub mod registry;

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::client::Bus;
-use manifest::ManifestError;
 
+use crate::apps::Apps;
 use crate::choosing::Chooser;
 use crate::instructions::Instructions;
 use crate::memory::actor::Memory;
 use crate::permission::actor::Permission;
 use crate::planner::actor::Planner;
-use crate::registry::Catalogue;
 use crate::service::Listed;
 use crate::spokes::Spokes;
 
@@ -25,9 +24,7 @@ pub struct Parts {
     /// The connection.
     pub bus: Bus,
     /// The installed apps.
-    pub catalogue: Catalogue,
-    /// What is wrong with apps that could not be loaded.
-    pub problems: Arc<Vec<ManifestError>>,
+    pub apps: Apps,
     /// What models are told.
     pub instructions: Arc<Instructions>,
     /// Who does the work.

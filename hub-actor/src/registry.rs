@@ -30,6 +30,12 @@ impl Catalogue {
         Self { apps: Arc::new(apps) }
     }
 
+    /// Is it the very same list?
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.apps, &other.apps)
+    }
+
     /// The functionality of this name.
     #[must_use]
     pub fn get(&self, functionality: &Functionality) -> Option<&FunctionSpec> {

@@ -219,7 +219,8 @@ impl DeskActor {
         };
         let private = query.private;
         tracing::info!(%user, session = %query.session, query = %query.id, private, "a query");
-        let inquiry = Inquiry::open(&self.parts.bus, user, Query { text, ..query });
+        let catalogue = self.parts.apps.catalogue();
+        let inquiry = Inquiry::open(&self.parts.bus, user, Query { text, ..query }, catalogue);
         let (cut, to_cut) = oneshot::channel();
         let (say, said) = oneshot::channel();
         session.used = Instant::now();

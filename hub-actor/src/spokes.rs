@@ -9,8 +9,7 @@ pub mod book;
 mod placement;
 pub mod task;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
@@ -51,7 +50,7 @@ pub fn empty_offer(limits: Limits) -> Offer {
         network: false,
         wishes: bus::message::profile::Wishes::default(),
     };
-    Offer { profile, pinned: String::new(), credentials: false }
+    Offer { profile, hash: String::new(), pinned: String::new(), credentials: false }
 }
 
 /// The handle. Cheap to clone.
@@ -59,19 +58,20 @@ pub fn empty_offer(limits: Limits) -> Offer {
 pub struct Spokes {
     address: Addr<SpokesActor>,
     bus: Bus,
-    /// Apps that use credentials of users: the egress-gateway must know for whom they work.
-    credentialled: Arc<HashSet<AppId>>,
 }
 
 impl Spokes {
     /// Starts the actor. `offers` are the apps that can be started; `signer` signs for their spokes.
     #[must_use]
     pub fn start(bus: &Bus, offers: HashMap<AppId, Offer>, signer: Signer) -> Self {
-        let credentialled = offers.values().filter(|offer| offer.credentials);
-        let credentialled = Arc::new(credentialled.map(|offer| offer.profile.app.clone()).collect());
         let actor =
             SpokesActor { book: Book::new(offers), bus: bus.clone(), audit: Audit::new(bus.clone()), signer };
-        Self { address: start(actor), bus: bus.clone(), credentialled }
+        Self { address: start(actor), bus: bus.clone() }
+    }
+
+    /// From now on these are the apps that can be started.
+    pub fn offer(&self, offers: HashMap<AppId, Offer>) {
+        self.tell(Message::Offers(offers));
     }
 
     /// A spoke for this need: one that is there, or a new one.
@@ -202,6 +202,7 @@ pub enum SpokeSaid {
 }
 
 enum Message {
+    Offers(HashMap<AppId, Offer>),
     Place(Need, book::Placed),
     Begin(Box<Begin>, oneshot::Sender<Result<(), Failure>>),
     Abandon(WorkId),
@@ -249,6 +250,7 @@ impl Handler<Message> for SpokesActor {
         let now = Instant::now();
         // Who asked may have gone meanwhile; an answer that nobody takes is no error.
         match message {
+            Message::Offers(offers) => self.book.offer(offers, now),
             Message::Place(need, placed) => self.book.place(need, placed, now),
             Message::Begin(begin, back) => _ = back.send(self.book.begin(*begin)),
             Message::Abandon(task) => self.book.abandon(&task, now),

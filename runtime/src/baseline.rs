@@ -63,8 +63,7 @@ pub async fn run(
         None => State::open(&config.state_dir)?.folder("baseline")?,
     };
     make_private(&data)?;
-    let enabled = offered::enabled(config).await?;
-    let (manifests, _) = manifest::load_all(&config.apps.present(), enabled.as_deref(), &config.limits);
+    let manifests = offered::apps(config).await?;
     let of_the_web =
         || manifests.iter().filter(|app| matches!(app.kind, AppKind::Http { .. })).map(|app| &app.app);
     let apis = match of_the_web().next() {

@@ -17,6 +17,7 @@ mod memory;
 mod model;
 mod policy;
 mod stats;
+mod take_up;
 mod tap;
 mod up;
 

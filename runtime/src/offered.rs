@@ -3,8 +3,6 @@
 //! Answers: which of the installed apps can do something as they stand, and what do the others wait for?
 //! Never: hides one that the settings name, or one whose manifest is at fault: the hub says what is wrong with it.
 
-use std::collections::BTreeSet;
-
 use bus::id::AppId;
 use manifest::{Manifest, Waiting};
 
@@ -12,25 +10,29 @@ use crate::command::authorize;
 use crate::config::Config;
 use crate::error::Error;
 
-/// The apps that the hub is to load: those of the settings, or all but those that wait for something; `None` for all.
+/// The apps of which a credential is kept. Nobody is asked where no app waits for one.
+///
+/// # Errors
+/// If it cannot be found out.
+pub async fn authorized(config: &Config) -> Result<Vec<AppId>, Error> {
+    let (found, _) =
+        manifest::load_all(&config.apps.present(), config.apps.enabled.as_deref(), &config.limits);
+    match found.iter().any(|app| app.waits_for(false).is_some()) {
+        true => authorize::authorized(config).await,
+        false => Ok(Vec::new()),
+    }
+}
+
+/// The apps that are offered: those of the settings, or all but those that wait for something.
 ///
 /// # Errors
 /// If it cannot be found out which apps have a credential.
-pub async fn enabled(config: &Config) -> Result<Option<Vec<AppId>>, Error> {
-    if config.apps.enabled.is_some() {
-        return Ok(config.apps.enabled.clone());
-    }
-    let (found, errors) = manifest::load_all(&config.apps.present(), None, &config.limits);
+pub async fn apps(config: &Config) -> Result<Vec<Manifest>, Error> {
+    let (mut found, _) =
+        manifest::load_all(&config.apps.present(), config.apps.enabled.as_deref(), &config.limits);
     let waiting = waiting(config, &found).await?;
-    if waiting.is_empty() {
-        return Ok(None);
-    }
-    let at_fault = errors.iter().filter_map(|error| error.file.parent()?.file_name()?.to_str());
-    let at_fault = at_fault.filter_map(|name| AppId::parse(name).ok());
-    let good = found.into_iter().map(|manifest| manifest.app);
-    let offered: BTreeSet<AppId> =
-        good.chain(at_fault).filter(|app| !waiting.iter().any(|(other, _)| other == app)).collect();
-    Ok(Some(offered.into_iter().collect()))
+    found.retain(|app| !waiting.iter().any(|(other, _)| *other == app.app));
+    Ok(found)
 }
 
 /// Of these apps those that wait for something, unless the settings name them.
@@ -43,9 +45,9 @@ pub async fn waiting(config: &Config, apps: &[Manifest]) -> Result<Vec<(AppId, W
     }
     let authorized = match apps.iter().any(|app| app.waits_for(false).is_some()) {
         true => authorize::authorized(config).await?,
-        false => BTreeSet::new(),
+        false => Vec::new(),
     };
-    let of = |app: &Manifest| Some((app.app.clone(), app.waits_for(authorized.contains(app.app.as_str()))?));
+    let of = |app: &Manifest| Some((app.app.clone(), app.waits_for(authorized.contains(&app.app))?));
     Ok(apps.iter().filter_map(of).collect())
 }
 

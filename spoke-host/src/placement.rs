@@ -22,27 +22,28 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Reports once a second, for as long as the host lives; from when it first knows which apps are here.
 pub(crate) async fn report(host: Arc<Host>) {
     let subject = Subject::HostOut { host: host.config.host.clone(), op: Op::REPORT };
-    let mut apps = look(&host).await.unwrap_or_default();
     let mut looked = Instant::now();
+    let mut apps = look(&host).await.unwrap_or_default();
     let mut looking = None;
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         if looking.is_none() && LOOK <= looked.elapsed() {
-            looking = Some(look(&host));
+            looking = Some((look(&host), Instant::now()));
         }
         // A look that takes long goes on beside the reports, and there is one at a time.
-        if let Some(look) = &mut looking
+        if let Some((look, begun)) = &mut looking
             && let Ok(found) = tokio::time::timeout(HEARTBEAT / 2, look).await
         {
             apps = found.unwrap_or(apps);
-            (looking, looked) = (None, Instant::now());
+            (looked, looking) = (*begun, None);
         }
         let report = HostReport {
             live: host.live(),
             capacity: host.config.capacity,
             apps: apps.clone(),
+            looked_ms: u64::try_from(looked.elapsed().as_millis()).unwrap_or(u64::MAX),
             missing: host.missing.clone(),
             leases: host.leases(),
         };

@@ -144,6 +144,7 @@ fn config(nats: &Nats, redis: &Redis) -> HubConfig {
     HubConfig {
         apps: vec![apps],
         enabled: None,
+        authorized: Vec::new(),
         prompts: workspace().join("data/prompts"),
         preset: "balanced".into(),
         presets: None,
@@ -205,7 +206,7 @@ async fn play_host(nats: Arc<Nats>, tell: oneshot::Sender<(Sample, f64)>) {
     let mut inbound = on_bus.subscribe(&pattern::host_in(&host)).await.expect("a subscription");
     let out = |op| Subject::HostOut { host: host.clone(), op };
     let (apps, missing, leases) = (Vec::new(), Vec::new(), Vec::new());
-    let mut report = HostReport { live: 0, capacity: 100, apps, missing, leases };
+    let mut report = HostReport { live: 0, capacity: 100, apps, looked_ms: 0, missing, leases };
     let mut beat = tokio::time::interval(Duration::from_millis(250));
     let mut tell = Some(tell);
     loop {

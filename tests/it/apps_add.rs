@@ -6,6 +6,7 @@ mod bad;
 mod change;
 mod packages;
 mod remote;
+mod running;
 mod sign_in;
 
 use std::path::PathBuf;

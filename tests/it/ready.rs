@@ -118,6 +118,7 @@ async fn what_is_asked_of_a_hub_right_after_it_is_ready_is_heard() {
         let config = HubConfig {
             apps: vec![],
             enabled: None,
+            authorized: Vec::new(),
             prompts: workspace().join("data/prompts"),
             preset: "balanced".into(),
             presets: None,

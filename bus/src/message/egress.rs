@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Message;
-use crate::id::{SpokeAddr, UserId, WorkId};
+use crate::id::{AppId, SpokeAddr, UserId, WorkId};
 
 /// Bytes from an app into a tunnel in one message, at most. Sixteen of them fill the window with 1 MiB, which is enough for a
 /// local connection's full speed and little enough to hold for hundreds of spokes.
@@ -294,6 +294,26 @@ pub struct SpokeUserSet {}
 
 impl Message for SpokeUserSet {
     const KIND: &'static str = "spoke-user-set";
+}
+
+/// The apps' folders have changed, and a person says so: hub to gateway on `secgpt.hub.out.egress.take-up`, acknowledged by
+/// [`TakenUp`] when the manifests' rules are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeUp {}
+
+impl Message for TakeUp {
+    const KIND: &'static str = "take-up";
+}
+
+/// They are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenUp {
+    /// Apps of which a credential is kept, whoever's.
+    pub authorized: Vec<AppId>,
+}
+
+impl Message for TakenUp {
+    const KIND: &'static str = "taken-up";
 }
 
 #[cfg(test)]

@@ -169,6 +169,9 @@ pub struct HostReport {
     pub capacity: u32,
     /// Apps in its folders, with the hash of each.
     pub apps: Vec<(AppId, String)>,
+    /// How long ago it began to look for them, milliseconds.
+    #[serde(default)]
+    pub looked_ms: u64,
     /// What this machine cannot enforce; empty if all is well.
     pub missing: Vec<String>,
     /// Under which leases the spokes were started that are alive, each once; [`MAX_LEASES`] of them at most.

@@ -443,6 +443,8 @@ pub enum Admin {
     },
     /// The apps that the hub knows, with what each offers.
     Apps,
+    /// Look at the apps' folders again; answered as [`Admin::Apps`].
+    TakeUp,
     /// An answer to [`Happening::Choosing`]. The first one counts.
     Choose {
         /// Which choice.

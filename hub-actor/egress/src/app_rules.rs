@@ -1,12 +1,13 @@
 //! What each app's manifest says about the web.
 //!
 //! Answers: which rules and credentials are an app's?
-//! Never: reads a manifest again while running: what the user vetted at the start is in force until the end, and a file
-//! that an app's update replaced changes nothing. An app without a readable manifest has no way out.
+//! Never: reads a manifest again unless the hub says that a person wants it: a file that an app's update replaced changes
+//! nothing by itself. An app without a readable manifest, or whose files are not those that were pinned, has no way out.
 //! Carries: I-06, I-12.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bus::id::AppId;
 use manifest::{CredentialUse, Manifest};
@@ -66,6 +67,56 @@ impl Book {
     #[must_use]
     pub fn of(&self, app: &AppId) -> &AppRules {
         self.apps.get(app).unwrap_or(&self.nothing)
+    }
+}
+
+/// The book in force, and where the next one is read.
+#[derive(Debug)]
+pub struct Shelf {
+    book: RwLock<Arc<Book>>,
+    dirs: Vec<PathBuf>,
+    suffixes: Suffixes,
+    /// One at a time reads, so that what is in force was read last.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl Shelf {
+    /// Reads the manifests in these folders.
+    #[must_use]
+    pub fn read(dirs: Vec<PathBuf>, suffixes: Suffixes) -> Self {
+        let book = RwLock::new(Arc::new(Book::load(&dirs, &suffixes)));
+        Self { book, dirs, suffixes, reading: tokio::sync::Mutex::default() }
+    }
+
+    /// Holds this book until folders are read; here there are none.
+    #[must_use]
+    pub fn holding(book: Book) -> Self {
+        let suffixes = Suffixes::none();
+        Self {
+            book: RwLock::new(Arc::new(book)),
+            dirs: Vec::new(),
+            suffixes,
+            reading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the manifests again. What is being fetched goes on under the rules it began with.
+    ///
+    /// # Errors
+    /// If nobody could read them; then all stays as it was.
+    pub async fn read_again(&self) -> Result<(), tokio::task::JoinError> {
+        let _alone = self.reading.lock().await;
+        let (dirs, suffixes) = (self.dirs.clone(), self.suffixes.clone());
+        // Every file of an app is read for its hash, which may take a while.
+        let book = tokio::task::spawn_blocking(move || Book::load(&dirs, &suffixes)).await?;
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 pub(crate) mod oauth;
 mod sealed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,6 +109,17 @@ impl Credentials {
     #[must_use]
     pub fn sealed(&self) -> &Sealed {
         &self.sealed
+    }
+
+    /// The apps of which one is kept, whoever's. None if they cannot be read; what wants one then says why.
+    #[must_use]
+    pub fn authorized(&self) -> Vec<AppId> {
+        let held = self.sealed.read().unwrap_or_else(|error| {
+            tracing::error!(%error, "the credentials cannot be read");
+            Arc::default()
+        });
+        let apps: BTreeSet<&AppId> = held.keys().map(|owner| &owner.app).collect();
+        apps.into_iter().cloned().collect()
     }
 
     /// What goes with this request. `None` if the manifest names nothing for this host, or the user gave nothing.

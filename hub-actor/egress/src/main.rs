@@ -6,7 +6,7 @@ use bus::launch::{Child, EgressConfig};
 use bus::subject::Auditor;
 use clap::Parser;
 use egress_gateway::allowed_host::Suffixes;
-use egress_gateway::app_rules::Book;
+use egress_gateway::app_rules::Shelf;
 use egress_gateway::command::{self, Command};
 use egress_gateway::credential::Credentials;
 use egress_gateway::dial::system_resolver;
@@ -61,10 +61,10 @@ async fn serve() -> Result<(), NotStarted> {
             NotStarted::from(error)
                 .hint("bring the right key, or remove the folder and authorize the apps anew")
         })?;
-    let book = Book::load(&config.apps, &suffixes);
+    let shelf = Shelf::read(config.apps.clone(), suffixes);
     let web = Web::new(system_resolver(), tls, STANDARD);
     let bus = child.connect(NAME.listed, Auditor::Egress).await?;
-    let (gateway, ears) = Gateway::start(bus, book, web, credentials).await?;
+    let (gateway, ears) = Gateway::start(bus, shelf, web, credentials).await?;
     child.ready().await?;
     until_stopped(&mut child, gateway.serve(ears)).await;
     Ok(())

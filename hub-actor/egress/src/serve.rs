@@ -17,7 +17,8 @@ use bus::envelope::{Incoming, Reply};
 use bus::id::{SpokeAddr, UserId, WorkId};
 use bus::message::audit::{Record, Web as WebRecord, WebOutcome, What};
 use bus::message::egress::{
-    FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TunnelSay, WebError, WebFailure,
+    FetchControl, FetchReply, FetchRequest, SpokeUser, SpokeUserSet, TakeUp, TakenUp, TunnelSay, WebError,
+    WebFailure,
 };
 use bus::pace::Paces;
 use bus::service::Service;
@@ -25,7 +26,7 @@ use bus::subject::{Auditor, Op, Service as To, Subject};
 use gateway::ears::{Ears, Name, SPOKES};
 
 use self::flow::{Conversations, Place};
-use crate::app_rules::Book;
+use crate::app_rules::Shelf;
 use crate::credential::Credentials;
 use crate::fetch::Web;
 use crate::limit::{ALL, FETCHES_OF_A_SPOKE, PACE, PACES, TUNNELS_OF_A_SPOKE, USERS};
@@ -43,7 +44,7 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     bus: Bus,
-    book: Book,
+    shelf: Shelf,
     web: Web,
     credentials: Credentials,
     users: Mutex<HashMap<SpokeAddr, UserId>>,
@@ -59,14 +60,14 @@ impl Gateway {
     /// If the bus does not take the subscriptions.
     pub async fn start(
         bus: Bus,
-        book: Book,
+        shelf: Shelf,
         web: Web,
         credentials: Credentials,
     ) -> Result<(Self, Ears), BusError> {
         let (ears, service) = Ears::open(&bus, NAME, Paces::new(PACE, PACES)).await?;
         let inner = Inner {
             bus,
-            book,
+            shelf,
             web,
             credentials,
             users: Mutex::default(),
@@ -102,6 +103,7 @@ impl Gateway {
                 self.tunnel(spoke, incoming).await
             }
             Subject::HubOut { service: To::Egress, op: Op::RULES } => self.user(incoming).await,
+            Subject::HubOut { service: To::Egress, op: Op::TAKE_UP } => self.take_up(incoming).await,
             other => bus.drop_message(&other.to_string(), "the egress-gateway has no such operation").await,
         }
     }
@@ -171,6 +173,24 @@ impl Gateway {
             }
         }
         self.0.bus.respond(&incoming, &SpokeUserSet {}).await;
+    }
+
+    /// The hub says that the apps' folders have changed.
+    async fn take_up(&self, incoming: Incoming) {
+        if self.0.bus.body::<TakeUp>(&incoming).await.is_none() {
+            return;
+        }
+        let gateway = self.clone();
+        tokio::spawn(async move {
+            match gateway.0.shelf.read_again().await {
+                Ok(()) => {
+                    let authorized = gateway.0.credentials.authorized();
+                    gateway.0.bus.respond(&incoming, &TakenUp { authorized }).await;
+                }
+                // Without an answer the hub says so to whoever asked.
+                Err(error) => tracing::error!(%error, "the apps' manifests were not read again"),
+            }
+        });
     }
 
     fn user_of(&self, spoke: &SpokeAddr) -> Option<UserId> {

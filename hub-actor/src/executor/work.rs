@@ -46,7 +46,7 @@ pub struct Call<'a> {
 pub async fn call(parts: &Parts, inquiry: &Arc<Inquiry>, call: Call<'_>) -> (Result<Value, Failure>, Labels) {
     let Call { functionality, args, labels, step, depth, same } = call;
     let (Some(manifest), Some(spec)) =
-        (parts.catalogue.app(&functionality.app), parts.catalogue.get(functionality))
+        (inquiry.catalogue.app(&functionality.app), inquiry.catalogue.get(functionality))
     else {
         let detail = format!("there is no functionality {functionality}");
         return (Err(Failure::new(FailureCode::Unknown, detail)), labels);
@@ -110,7 +110,7 @@ pub async fn delegate(
     mut labels: Labels,
 ) -> Result<Job, Failure> {
     let unknown = || Failure::new(FailureCode::Unknown, format!("there is no app {app}"));
-    let manifest = parts.catalogue.app(app).ok_or_else(unknown)?;
+    let manifest = inquiry.catalogue.app(app).ok_or_else(unknown)?;
     let history = if inquiry.private { Vec::new() } else { parts.memory.history(inquiry, app).await };
     if !history.is_empty() {
         labels.insert(Label::App(app.clone()));

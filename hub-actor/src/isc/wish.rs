@@ -46,7 +46,7 @@ pub(super) async fn heard(
 
 async fn granted(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, wish: Wish) -> Result<(), Failure> {
     let refused = |why: String| Err(Failure::new(FailureCode::Refused, why));
-    let Some(manifest) = parts.catalogue.app(&spoke.app) else {
+    let Some(manifest) = caller.inquiry.catalogue.app(&spoke.app) else {
         return refused("a spoke without an app may not ask for anything".into());
     };
     let (may, line) = match wish.wanted {
@@ -57,7 +57,7 @@ async fn granted(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, wish: Wish) 
     let Ok(functionality) = Functionality::parse(&format!("{}.mcp-{line}", spoke.app)) else {
         return refused("the app has no such name".into());
     };
-    let question = asking::of_wish(&parts.catalogue, &caller.inquiry, caller, functionality, &wish);
+    let question = asking::of_wish(&caller.inquiry.catalogue, &caller.inquiry, caller, functionality, &wish);
     if !may {
         let why = format!(
             "{} may not ask for that; `[mcp] {line} = true` in its manifest would let it.",
@@ -69,7 +69,7 @@ async fn granted(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, wish: Wish) 
         question,
         inquiry: Arc::clone(&caller.inquiry),
         apps_words: Some(wish.words),
-        requests: Some(requests(parts, spoke, caller)),
+        requests: Some(requests(spoke, caller)),
     };
     parts.permission.permit(asking).await
 }
@@ -82,7 +82,7 @@ async fn denied(
     question: &Question,
     why: &str,
 ) -> Result<(), Failure> {
-    let most = requests(parts, spoke, caller).most;
+    let most = requests(spoke, caller).most;
     if caller.asked.fetch_add(1, Ordering::Relaxed) < most {
         let flow = question.flow_with(Verdict::Deny, "manifest", why);
         caller.inquiry.note(&flow);

@@ -13,7 +13,7 @@ use bus::limits::{SILENCE, TASK};
 use bus::message::chat::{ChatReply, ChatRequest, EmbedReply, EmbedRequest};
 use bus::message::task::{Failure, FailureCode};
 use bus::subject::{Op, Service, Subject};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Mutex, oneshot};
 
 use super::prompt::{self, Refused};
 use crate::inquiry::Inquiry;
@@ -40,15 +40,9 @@ pub struct Planner {
 impl Planner {
     /// Starts the actor. `embeddings` says whether the gateway has a model for them.
     #[must_use]
-    pub fn start(
-        bus: &Bus,
-        catalogue: Catalogue,
-        instructions: Arc<Instructions>,
-        model: Model,
-        embeddings: bool,
-    ) -> Self {
-        let desk =
-            Desk { bus: bus.clone(), catalogue, instructions, model, embeddings, vectors: OnceCell::new() };
+    pub fn start(bus: &Bus, instructions: Arc<Instructions>, model: Model, embeddings: bool) -> Self {
+        let vectors = Mutex::new(None);
+        let desk = Desk { bus: bus.clone(), instructions, model, embeddings, vectors };
         Self { address: mailbox::start(PlannerActor { desk: Arc::new(desk) }) }
     }
 
@@ -115,12 +109,14 @@ impl Handler<Message> for PlannerActor {
 /// What is needed to ask.
 struct Desk {
     bus: Bus,
-    catalogue: Catalogue,
     instructions: Arc<Instructions>,
     model: Model,
     embeddings: bool,
-    vectors: OnceCell<Vec<(Functionality, Vec<f32>)>>,
+    /// Of what was asked for last, and of which apps.
+    vectors: Mutex<Option<(Catalogue, Arc<Vectors>)>>,
 }
+
+type Vectors = Vec<(Functionality, Vec<f32>)>;
 
 impl Desk {
     async fn plan(
@@ -129,10 +125,11 @@ impl Desk {
         conversation: &Conversation,
         refused: &[Refused],
     ) -> Result<Planned, Failure> {
-        let candidates = self.candidates(&inquiry.text).await;
+        let catalogue = &inquiry.catalogue;
+        let candidates = self.candidates(catalogue, &inquiry.text).await;
         let asking = prompt::Asking {
             instructions: &self.instructions.planner,
-            catalogue: &self.catalogue,
+            catalogue,
             candidates: &candidates,
             conversation,
             query: &inquiry.text,
@@ -140,13 +137,13 @@ impl Desk {
         };
         let request = prompt::request(asking, inquiry.id.clone());
         let said = self.ask(inquiry, &request).await?;
-        let error = match Plan::parse(&said, &self.catalogue) {
+        let error = match Plan::parse(&said, catalogue) {
             Ok(planned) => return Ok(planned),
             Err(error) => error,
         };
         tracing::info!(query = %inquiry.id, %error, "the plan cannot be carried out; the planner is asked once more");
         let said = self.ask(inquiry, &prompt::again(request, &said, &error)).await?;
-        Plan::parse(&said, &self.catalogue).map_err(|error| {
+        Plan::parse(&said, catalogue).map_err(|error| {
             Failure::new(
                 FailureCode::Model,
                 format!("the model gave no plan that can be carried out: {error}"),
@@ -154,29 +151,36 @@ impl Desk {
         })
     }
 
-    async fn candidates(&self, query: &str) -> Vec<Functionality> {
-        let count = self.catalogue.functionalities().count();
+    async fn candidates(&self, catalogue: &Catalogue, query: &str) -> Vec<Functionality> {
+        let count = catalogue.functionalities().count();
         if self.embeddings && retrieval::ALL_UP_TO < count {
-            match self.by_vectors(query).await {
+            match self.by_vectors(catalogue, query).await {
                 Ok(candidates) => return candidates,
                 Err(why) => tracing::warn!(why, "no embeddings; the words decide"),
             }
         }
-        retrieval::candidates(&self.catalogue, query, CANDIDATES)
+        retrieval::candidates(catalogue, query, CANDIDATES)
     }
 
-    async fn by_vectors(&self, query: &str) -> Result<Vec<Functionality>, String> {
-        let documents = self
-            .vectors
-            .get_or_try_init(|| async {
-                let (names, texts): (Vec<_>, Vec<_>) =
-                    retrieval::documents(&self.catalogue).into_iter().unzip();
-                Ok::<_, String>(names.into_iter().zip(self.embed(texts).await?).collect())
-            })
-            .await?;
+    async fn by_vectors(&self, catalogue: &Catalogue, query: &str) -> Result<Vec<Functionality>, String> {
+        let documents = self.documents(catalogue).await?;
         let vectors = self.embed(vec![query.to_owned()]).await?;
         let vector = vectors.first().ok_or("no vector came")?;
-        Ok(retrieval::by_vectors(documents, vector, query, CANDIDATES))
+        Ok(retrieval::by_vectors(&documents, vector, query, CANDIDATES))
+    }
+
+    /// What the apps offer, as vectors: asked for once for each list of apps.
+    async fn documents(&self, catalogue: &Catalogue) -> Result<Arc<Vectors>, String> {
+        let mut vectors = self.vectors.lock().await;
+        if let Some((of, known)) = &*vectors
+            && of.is(catalogue)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let (names, texts): (Vec<_>, Vec<_>) = retrieval::documents(catalogue).into_iter().unzip();
+        let new: Arc<Vectors> = Arc::new(names.into_iter().zip(self.embed(texts).await?).collect());
+        *vectors = Some((catalogue.clone(), Arc::clone(&new)));
+        Ok(new)
     }
 
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, String> {

@@ -130,6 +130,7 @@ async fn attempt(parts: &Parts, inquiry: &Arc<Inquiry>, refused: Vec<Refused>) -
         session: inquiry.session.clone(),
         query: None,
         app: empty(),
+        hash: String::new(),
         fresh: true,
     });
     let mut composer = std::pin::pin!(composer);
@@ -228,7 +229,7 @@ fn outcome(parts: &Parts, inquiry: &Inquiry, ended: Ended) -> Outcome {
     if let Some(trouble) = ledger.memory_trouble {
         hints.push(format!("this query was worked on without conversation memory: {trouble}"));
     }
-    hints.extend(not_used(&parts.problems, &inquiry.text));
+    hints.extend(not_used(&parts.apps.problems(), &inquiry.text));
     if 0 < ledger.flows_left_out {
         hints.push(format!("{} more flows are in the audit", ledger.flows_left_out));
     }

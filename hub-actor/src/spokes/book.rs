@@ -31,14 +31,23 @@ const IDLE: Duration = Duration::from_secs(60);
 /// From what age a spoke gets no new work: its credential must outlive a whole task.
 const RETIRED: Duration = Duration::from_secs(SPOKE_CREDENTIAL.as_secs() - 600);
 
+/// How long a report may have been on its way: a host that says to have looked less than this after the apps were taken up
+/// may have looked before.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+/// Why an app that was pinned anew, or removed, does nothing more for a query that came before.
+const CHANGED: &str = "it was changed or removed meanwhile; ask again";
+
 /// Requests to other apps that one spoke may have open at once.
 const OPEN_REQUESTS: usize = 1024;
 
 /// What a spoke of some app is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
     /// From the manifest.
     pub profile: Profile,
+    /// The app's pin; empty for none.
+    pub hash: String,
     /// Hash of the app's folder; empty without a folder.
     pub pinned: String,
     /// Are credentials of users added to what it sends? Then the egress-gateway must know for whom it works.
@@ -56,6 +65,8 @@ pub struct Need {
     pub query: Option<WorkId>,
     /// Which app.
     pub app: AppId,
+    /// As it was pinned when the query came. One that was pinned anew since is another.
+    pub hash: String,
     /// A new process that nobody else gets?
     pub fresh: bool,
 }
@@ -151,6 +162,8 @@ struct Live {
 /// All spokes and hosts.
 pub struct Book {
     offers: HashMap<AppId, Offer>,
+    /// When they became others than at the start.
+    taken_up: Option<Instant>,
     hosts: HashMap<HostId, Host>,
     wanted: HashMap<u64, Wanted>,
     next_want: u64,
@@ -168,6 +181,7 @@ impl Book {
     pub fn new(offers: HashMap<AppId, Offer>) -> Self {
         Self {
             offers,
+            taken_up: None,
             hosts: HashMap::new(),
             wanted: HashMap::new(),
             next_want: 0,
@@ -176,6 +190,30 @@ impl Book {
             shared: HashMap::new(),
             running: HashMap::new(),
             effects: Vec::new(),
+        }
+    }
+
+    /// From now on these are the apps that can be started. The spokes of one that is another now, or gone, are stopped,
+    /// and what they work on fails; what is wanted of it is not started.
+    pub fn offer(&mut self, offers: HashMap<AppId, Offer>, now: Instant) {
+        let old = std::mem::replace(&mut self.offers, offers);
+        self.taken_up = Some(now);
+        self.hosts.values_mut().for_each(|host| host.seats.behind = true);
+        let same = |offers: &HashMap<AppId, Offer>, app: &AppId| old.get(app) == offers.get(app);
+        let spokes: Vec<SpokeAddr> =
+            self.live.keys().filter(|spoke| !same(&self.offers, &spoke.app)).cloned().collect();
+        for spoke in spokes {
+            self.stop(&spoke, CHANGED);
+        }
+        let wants: Vec<u64> = self
+            .wanted
+            .iter()
+            .filter(|(_, wanted)| !same(&self.offers, &wanted.need.app))
+            .map(|(&want, _)| want)
+            .collect();
+        for want in wants {
+            self.end_attempt(want, CHANGED);
+            self.give_up(want, CHANGED);
         }
     }
 
@@ -223,6 +261,10 @@ impl Book {
             self.give_up(want, "the app is not installed");
             return;
         };
+        if offer.hash != wanted.need.hash {
+            self.give_up(want, CHANGED);
+            return;
+        }
         let hosts = self.hosts.iter().map(|(id, host)| (id, &host.seats));
         match choose(hosts, &wanted.need.app, &offer.pinned, &wanted.tried) {
             Placement::Wait(why) => wanted.why = why,
@@ -289,6 +331,10 @@ impl Book {
             taken: report.live.max(held),
             capacity: report.capacity,
             apps: report.apps.into_iter().collect(),
+            behind: self.taken_up.is_some_and(|at| {
+                now.saturating_duration_since(at)
+                    < Duration::from_millis(report.looked_ms).saturating_add(ON_ITS_WAY)
+            }),
             missing: report.missing,
         };
         self.hosts.insert(host.clone(), Host { seats, lease, held, short, seen: now });
@@ -540,11 +586,17 @@ impl Book {
     fn too_late(&mut self, want: u64) {
         let Some(wanted) = self.wanted.get(&want) else { return };
         let why = format!("{} within {} s", wanted.why, SPAWN.as_secs());
-        if let Some(attempt) = wanted.attempt.clone().and_then(|spawn| self.attempts.remove(&spawn)) {
-            self.hold(&attempt.host, -1);
-            self.effects.push(Effect::Stop(attempt.host, attempt.spoke, "it was not ready in time".into()));
-        }
+        self.end_attempt(want, "it was not ready in time");
         self.give_up(want, &why);
+    }
+
+    /// Has what is being started for this stopped.
+    fn end_attempt(&mut self, want: u64, why: &str) {
+        let spawn = self.wanted.get(&want).and_then(|wanted| wanted.attempt.clone());
+        if let Some(attempt) = spawn.and_then(|spawn| self.attempts.remove(&spawn)) {
+            self.hold(&attempt.host, -1);
+            self.effects.push(Effect::Stop(attempt.host, attempt.spoke, why.to_owned()));
+        }
     }
 
     /// The connection to the bus was lost, and with it every spoke. What is still wanted is tried again with the first

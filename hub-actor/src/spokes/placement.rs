@@ -17,6 +17,8 @@ pub struct Seats {
     pub capacity: u32,
     /// Apps in its folders, with the hash of each.
     pub apps: HashMap<AppId, String>,
+    /// Has it not looked for them since apps were taken up? It looks again at each start, so it may be asked.
+    pub behind: bool,
     /// What it cannot enforce.
     pub missing: Vec<String>,
 }
@@ -51,7 +53,7 @@ pub fn choose<'a>(
             reasons.push(format!("host {host} cannot enforce {}", seats.missing.join(", ")));
             continue;
         }
-        if !pinned.is_empty() {
+        if !pinned.is_empty() && !seats.behind {
             match seats.apps.get(app) {
                 None => {
                     reasons.push(format!("host {host} does not have the app {app}"));
@@ -97,7 +99,7 @@ mod tests {
 
     fn seats(taken: u32, capacity: u32, hash: &str) -> Seats {
         let apps = [(app(), hash.to_owned())].into_iter().collect();
-        Seats { taken, capacity, apps, missing: Vec::new() }
+        Seats { taken, capacity, apps, behind: false, missing: Vec::new() }
     }
 
     #[track_caller]

@@ -99,6 +99,7 @@ impl Spokes {
 
     async fn begin_and_wait(&self, job: Job) -> Result<Ended, Failure> {
         let started = Instant::now();
+        let manifest = job.inquiry.as_ref().and_then(|inquiry| inquiry.catalogue.app(&job.app));
         let mut again = matches!(job.by, By::Shared | By::Private);
         loop {
             let need = Need {
@@ -110,6 +111,7 @@ impl Spokes {
                     .filter(|_| job.by == By::Private)
                     .map(|inquiry| inquiry.id.clone()),
                 app: job.app.clone(),
+                hash: manifest.map(|manifest| manifest.hash.clone()).unwrap_or_default(),
                 fresh: job.by == By::Fresh,
             };
             let (spoke, fresh) = match &job.by {
@@ -125,7 +127,7 @@ impl Spokes {
             if let Some(spends) = &job.spends {
                 self.announce(&spoke, &task, spends, job.limit).await?;
             }
-            if self.credentialled.contains(&job.app) {
+            if manifest.is_some_and(|manifest| !manifest.credentials.is_empty()) {
                 self.introduce(&spoke, &job.user).await;
             }
             let (end, ended) = oneshot::channel();

@@ -131,6 +131,7 @@ impl Host {
                     live,
                     capacity: 100,
                     apps: apps.clone(),
+                    looked_ms: 0,
                     missing: Vec::new(),
                     leases: Vec::new(),
                 };

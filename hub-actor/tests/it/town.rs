@@ -168,6 +168,7 @@ fn config(broker: &Broker, plot: &Plot, apps: &Path) -> HubConfig {
     HubConfig {
         apps: vec![apps.to_owned()],
         enabled: None,
+        authorized: Vec::new(),
         prompts: Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/prompts"),
         preset: plot.preset.into(),
         presets: None,

@@ -18,7 +18,7 @@ use manifest::{CredentialKind, CredentialUse, Manifest};
 use serde_json::{Value, json};
 
 use self::gateway::{Gateway, Whose};
-use super::{apps, print, print_json, say, user};
+use super::{apps, print, print_json, say, take_up, user};
 use crate::cli::{Authorize, Global};
 use crate::config::Config;
 use crate::error::Error;
@@ -56,7 +56,9 @@ pub async fn run(config: &Config, global: &Global, asked: &Authorize) -> Result<
         }
         CredentialKind::Oauth2 => leave(global, asked, &gateway, &whose, used).await?,
     };
-    done(global, &whose, used, &kept)
+    done(global, &whose, used, &kept)?;
+    take_up::by_running(config, global, app).await?;
+    Ok(0)
 }
 
 /// The manifest, which says what is needed.
@@ -115,6 +117,7 @@ async fn remove(
         print(&format!("forgotten: {} of {app}, of {}\n", clean::line(&whose.name, 60), whose.who()));
         say("a token may still be good at the service itself; take the leave back there, too");
     }
+    take_up::by_running(config, global, app).await?;
     Ok(0)
 }
 
@@ -138,9 +141,11 @@ pub async fn forget(config: &Config, app: &AppId) -> Result<usize, Error> {
 ///
 /// # Errors
 /// If the list cannot be read.
-pub async fn authorized(config: &Config) -> Result<BTreeSet<String>, Error> {
+pub async fn authorized(config: &Config) -> Result<Vec<AppId>, Error> {
     let all = Gateway::new(config)?.list().await?;
-    Ok(all.iter().filter_map(|entry| Some(entry["app"].as_str()?.to_owned())).collect())
+    let apps: BTreeSet<AppId> =
+        all.iter().filter_map(|entry| AppId::parse(entry["app"].as_str()?).ok()).collect();
+    Ok(apps.into_iter().collect())
 }
 
 /// A key that a person has.
@@ -258,14 +263,13 @@ fn visit(url: &str, code: &str, complete: Option<&str>, seconds: u64) -> String 
     )
 }
 
-fn done(global: &Global, whose: &Whose, used: &CredentialUse, kept: &Value) -> Result<u8, Error> {
+fn done(global: &Global, whose: &Whose, used: &CredentialUse, kept: &Value) -> Result<(), Error> {
     if global.json {
         let mut stored = whose.shown();
         if let (Value::Object(stored), Value::Object(kept)) = (&mut stored, kept) {
             stored.extend(kept.clone());
         }
-        print_json(&json!({"stored": stored}))?;
-        return Ok(0);
+        return print_json(&json!({"stored": stored}));
     }
     print(&format!(
         "{} of {} is kept, sealed, for {}; it goes with requests to {}\n",
@@ -277,7 +281,7 @@ fn done(global: &Global, whose: &Whose, used: &CredentialUse, kept: &Value) -> R
     if kept["renewable"] == false {
         say("the service gave nothing to renew the token with: when it ends, authorize again");
     }
-    Ok(0)
+    Ok(())
 }
 
 /// One line a credential.

@@ -250,7 +250,8 @@ impl Parts {
         };
         Ok(HubConfig {
             apps: config.apps.dirs.clone(),
-            enabled: offered::enabled(config).await?,
+            enabled: config.apps.enabled.clone(),
+            authorized: offered::authorized(config).await?,
             prompts: config.prompts_dir(),
             preset: config.permission.preset.clone(),
             presets: config.presets_dir(),

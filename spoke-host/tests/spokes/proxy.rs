@@ -12,7 +12,7 @@ use bus::id::{AppId, SpokeAddr};
 use bus::message::profile::Kind;
 use bus::message::task::Failure;
 use egress_gateway::allowed_host::Suffixes;
-use egress_gateway::app_rules::{AppRules, Book};
+use egress_gateway::app_rules::{AppRules, Book, Shelf};
 use egress_gateway::credential::Credentials;
 use egress_gateway::fetch::Web;
 use egress_gateway::limit::STANDARD;
@@ -69,7 +69,7 @@ impl Stage {
         let credentials = Credentials::open(folder.path(), None).unwrap();
         let web = Web::new(names(&known), authority.trusted(), STANDARD);
         let bus = hub.nats.bus(&Role::EgressGateway).await;
-        let (gateway, ears) = Gateway::start(bus, book, web, credentials).await.unwrap();
+        let (gateway, ears) = Gateway::start(bus, Shelf::holding(book), web, credentials).await.unwrap();
         tokio::spawn(gateway.serve(ears));
         Self { hub, authority, tls, plain }
     }

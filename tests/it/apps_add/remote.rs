@@ -11,7 +11,7 @@ use system_tests::web_server::{Act, Seen, Server, answer, redirect};
 use super::{names, object, state_of, system};
 
 /// A server's runtime, the server, and which of its faces it shows.
-struct Far {
+pub(super) struct Far {
     server: Server,
     face: Arc<AtomicUsize>,
     _runtime: tokio::runtime::Runtime,
@@ -19,7 +19,7 @@ struct Far {
 
 impl Far {
     /// What it says depends on its face, the method and the request's head.
-    fn new(says: impl Fn(usize, &Value, &Seen) -> Vec<Act> + Send + Sync + 'static) -> Self {
+    pub(super) fn new(says: impl Fn(usize, &Value, &Seen) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let face = Arc::new(AtomicUsize::new(0));
@@ -38,12 +38,17 @@ impl Far {
         format!("http://{}/mcp", self.server.address)
     }
 
+    /// How often it was asked.
+    pub(super) fn count(&self) -> usize {
+        self.server.count()
+    }
+
     fn show(&self, face: usize) {
         self.face.store(face, Ordering::SeqCst);
     }
 
     /// `apps add far` with the address named.
-    fn add(&self, system: &System) -> system_tests::system::Asked {
+    pub(super) fn add(&self, system: &System) -> system_tests::system::Asked {
         let address = self.server.address.to_string();
         system.secgpt(&["--json", "apps", "add", "far", "--url", &self.url(), "--local", &address, "--yes"])
     }

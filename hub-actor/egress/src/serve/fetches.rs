@@ -81,7 +81,9 @@ impl Gateway {
             trail.host = url.host_str().unwrap_or_default().chars().take(253).collect();
             trail.port = url.port_or_known_default().unwrap_or_default();
         })?;
-        let app = self.0.book.of(&said.spoke.app);
+        // The same rules for the whole request, redirects included.
+        let book = self.0.shelf.book();
+        let app = book.of(&said.spoke.app);
         let user = self.user_of(&said.spoke);
         let first = self.once(said, user.as_ref(), app, &ask, &Freshness::Usual, trail).await?;
         let refused = match &lock(trail).attached {

@@ -81,7 +81,8 @@ impl Gateway {
         port: u16,
         counted: &Counted,
     ) -> Result<(), WebFailure> {
-        let rules = &self.0.book.of(&said.spoke.app).rules;
+        let book = self.0.shelf.book();
+        let rules = &book.of(&said.spoke.app).rules;
         let permitted = permits_tunnel(rules, host, port).map_err(|refusal| refused(&refusal))?;
         let outcome = WebOutcome::Allowed { by: permitted.by.to_string() };
         let record = said.record(permitted.host.to_string(), permitted.port, None, outcome);

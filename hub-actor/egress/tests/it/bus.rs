@@ -15,7 +15,7 @@ use bus::message::egress::{
 use bus::subject::{Op, Service, Subject};
 use bytes::Bytes;
 use egress_gateway::allowed_host::{Rules, Suffixes};
-use egress_gateway::app_rules::{AppRules, Book};
+use egress_gateway::app_rules::{AppRules, Book, Shelf};
 use egress_gateway::credential::Credentials;
 use egress_gateway::dial::Resolve;
 use egress_gateway::fetch::Web;
@@ -63,7 +63,8 @@ impl Stage {
         book.insert(AppId::parse("mail").unwrap(), of_mail);
         let tap = nats.bus(&Role::Tap).await.subscribe("secgpt.>").await.unwrap();
         let bus = nats.bus(&Role::EgressGateway).await;
-        let (gateway, ears) = Gateway::start(bus.clone(), book, web, credentials).await.unwrap();
+        let (gateway, ears) =
+            Gateway::start(bus.clone(), Shelf::holding(book), web, credentials).await.unwrap();
         // The broker has the subscriptions once it answers what was sent after them.
         bus.nats().flush().await.unwrap();
         settled(&nats, &bus).await;

@@ -22,7 +22,8 @@ fn host(name: &str) -> HostId {
 
 fn need(name: &str) -> Need {
     let (user, session) = (UserId::parse("ann").unwrap(), SessionId::parse("s").unwrap());
-    Need { user, session, query: None, app: app(name), fresh: false }
+    let hash = if name == "mail" { "h1" } else { "" };
+    Need { user, session, query: None, app: app(name), hash: hash.into(), fresh: false }
 }
 
 fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
@@ -36,7 +37,13 @@ fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
         network: false,
         wishes: bus::message::profile::Wishes::default(),
     };
-    (app(name), Offer { profile, pinned: pinned.into(), credentials })
+    (app(name), Offer { profile, hash: pinned.into(), pinned: pinned.into(), credentials })
+}
+
+/// Of a host without spokes, whose mail has this hash.
+fn report(hash: &str) -> HostReport {
+    let apps = vec![(app("mail"), hash.to_owned())];
+    HostReport { live: 0, capacity: 10, apps, looked_ms: 0, missing: Vec::new(), leases: Vec::new() }
 }
 
 struct Scene {
@@ -57,9 +64,11 @@ impl Scene {
     }
 
     fn reports_of(&mut self, name: &str, live: u32, leases: Vec<Option<LeaseId>>) {
-        let apps = vec![(app("mail"), "h1".to_owned())];
-        let report = HostReport { live, capacity: 10, apps, missing: Vec::new(), leases };
-        self.book.reported(&host(name), report, self.now);
+        self.report(&host(name), HostReport { live, leases, ..report("h1") });
+    }
+
+    fn report(&mut self, host: &HostId, report: HostReport) {
+        self.book.reported(host, report, self.now);
     }
 
     fn wants(&mut self, need: Need) -> Answer {
@@ -250,6 +259,58 @@ fn a_spoke_whose_app_is_gone_is_given_nothing_more() {
     let result = Err(Failure::new(FailureCode::AppExited, "mail was killed"));
     scene.book.done(&spoke, Done { task, result, model_calls: 0 }, 10, scene.now).unwrap();
     assert_ne!(scene.spoke(need("mail")), spoke);
+}
+
+#[test]
+fn an_app_that_is_pinned_anew_does_nothing_more_for_queries_from_before() {
+    let mut scene = Scene::new();
+    scene.reports("a", 0);
+    let (mail, muse) = (scene.spoke(need("mail")), scene.spoke(need("muse")));
+    let (mut end, mut other) = (scene.task(&mail, "t1"), scene.task(&muse, "t2"));
+    let mut starting = scene.wants(Need { fresh: true, ..need("mail") });
+    let (_, spawn) = scene.asked();
+    scene.book.offer([offer("mail", "h2", true), offer("muse", "", false)].into_iter().collect(), scene.now);
+    let stopped: Vec<SpokeAddr> = scene
+        .book
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Stop(_, spoke, why) if why == CHANGED => Some(spoke),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stopped, [mail, spawn.spoke]);
+    assert!(end.try_recv().unwrap().result.unwrap_err().detail.ends_with(CHANGED));
+    assert!(starting.try_recv().unwrap().unwrap_err().detail.ends_with(CHANGED));
+    let again = scene.wants(need("mail")).try_recv().unwrap().unwrap_err();
+    assert!(again.detail.ends_with(CHANGED), "{again}");
+    // Control: the other app's works on.
+    assert!(other.try_recv().is_err());
+    assert_eq!(scene.wants(need("muse")).try_recv().unwrap().unwrap(), muse);
+    // For a query that came since, it is started.
+    scene.report(&host("a"), HostReport { live: 1, ..report("h2") });
+    let _answer = scene.wants(Need { hash: "h2".into(), ..need("mail") });
+    assert_eq!(scene.asked().1.pinned, "h2");
+}
+
+#[test]
+fn a_host_that_has_not_looked_since_an_app_was_added_is_asked_and_looks_itself() {
+    let late = Duration::from_secs(10);
+    for (after, looked_ms, asked) in [(Duration::ZERO, 0, true), (late, 9500, true), (late, 0, false)] {
+        let mut scene = Scene::new();
+        scene.reports("a", 0);
+        scene.book.offer([offer("mail", "h2", true)].into_iter().collect(), scene.now);
+        scene.now += after;
+        scene.report(&host("a"), HostReport { looked_ms, ..report("h1") });
+        let mut answer = scene.wants(Need { hash: "h2".into(), ..need("mail") });
+        match asked {
+            true => assert_eq!(scene.asked().1.pinned, "h2"),
+            false => {
+                let failure = answer.try_recv().unwrap().unwrap_err();
+                assert!(failure.detail.contains("differ from the ones that are pinned"), "{failure}");
+            }
+        }
+    }
 }
 
 #[test]

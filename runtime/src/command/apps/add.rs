@@ -19,7 +19,7 @@ use super::show::of_manifest;
 use super::sign_in::{self, Found};
 use crate::cli::{Add, Global};
 use crate::command::authorize::gateway::Gateway;
-use crate::command::{interrupted, print, print_json, say, starting};
+use crate::command::{interrupted, print, print_json, say, starting, take_up};
 use crate::config::Config;
 use crate::error::Error;
 use crate::install::discovery::SignIn;
@@ -63,7 +63,9 @@ pub(super) async fn run(config: &Config, global: &Global, add: &Add) -> Result<u
     let lock = Lock::of(&manifest, begun.from.clone()).map_err(of_manifest)?;
     staging.write(LOCK, &lock.text().map_err(of_manifest)?)?;
     let place = staging.finish()?;
-    told(config, global, &manifest, &begun, &place, &lock)
+    told(config, global, &manifest, &begun, &place, &lock)?;
+    take_up::by_running(config, global, &manifest.app).await?;
+    Ok(0)
 }
 
 const LOCK: &str = "app.lock";
@@ -355,7 +357,7 @@ fn told(
     begun: &Begun,
     place: &Path,
     lock: &Lock,
-) -> Result<u8, Error> {
+) -> Result<(), Error> {
     let app = &manifest.app;
     let enabled = config.apps.enabled.as_ref().is_none_or(|enabled| enabled.contains(app));
     if global.json {
@@ -374,13 +376,12 @@ fn told(
             "sign_in": begun.sign_in.as_ref().and_then(|found| found.as_ref().ok()).map(SignIn::shown),
             "no_sign_in": begun.sign_in.as_ref().and_then(|found| found.as_ref().err()),
         }))?;
-        return Ok(0);
+        return Ok(());
     }
     print(&format!("added {app}, pinned; its manifest is {}\n", place.join("app.toml").display()));
     if !enabled {
         say(&format!("`enabled` under [apps] in the settings does not name {app}, so it is not used"));
     }
-    running(config, "takes it up when it is started again")?;
     if begun.wants.is_some() && !manifest.credentials.is_empty() {
         // Where nobody can register by a program, a person has to have done it.
         let by_hand = matches!(&begun.sign_in, Some(Ok(found)) if found.registration_url.is_none());
@@ -396,7 +397,7 @@ fn told(
             blanks(function)
         ));
     }
-    Ok(0)
+    Ok(())
 }
 
 /// What a functionality cannot do without, to be filled in.
@@ -405,14 +406,6 @@ fn blanks(function: &FunctionSpec) -> String {
     let fields = required.into_iter().flatten().filter_map(Value::as_str);
     let text = fields.map(|field| format!("{}: …", json!(field))).collect::<Vec<_>>().join(", ");
     clean::line(&format!("{{{text}}}"), 200)
-}
-
-/// A system that runs has read its apps; whoever changes one is told.
-pub(super) fn running(config: &Config, what: &str) -> Result<(), Error> {
-    if State::open(&config.state_dir)?.try_lock()?.is_err() {
-        say(&format!("the secgpt that runs now {what}"));
-    }
-    Ok(())
 }
 
 /// Writes a file of an app that is installed.

@@ -18,7 +18,7 @@ use super::show::of_manifest;
 use super::{add, folder, sign_in, unknown};
 use crate::cli::{Global, Pin};
 use crate::command::authorize::gateway::Gateway;
-use crate::command::{interrupted, print, print_json, say, starting, user};
+use crate::command::{interrupted, print, print_json, say, starting, take_up, user};
 use crate::config::Config;
 use crate::error::Error;
 use crate::install::remote::{self, Heard};
@@ -92,9 +92,7 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
         first.keep();
     }
     offered_anew(&manifest, &now);
-    if !global.json {
-        add::running(config, "takes it up when it is started again")?;
-    }
+    take_up::by_running(config, global, &manifest.app).await?;
     told(global, &manifest, &changes, "pinned")
 }
 

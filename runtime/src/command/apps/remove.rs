@@ -13,9 +13,9 @@ use bus::message::user::Admin;
 use serde_json::{Value, json};
 
 use super::agree::{self, Word};
-use super::{add, folder, unknown};
+use super::{folder, unknown};
 use crate::cli::{Global, Remove};
-use crate::command::{authorize, print, print_json, say, starting, user};
+use crate::command::{authorize, print, print_json, say, starting, take_up, user};
 use crate::config::Config;
 use crate::error::Error;
 use crate::install::staging::Staging;
@@ -64,8 +64,8 @@ pub(super) async fn run(config: &Config, global: &Global, remove: &Remove) -> Re
         print_json(&json!({"removed": app, "grants": grants, "credentials": credentials, "data": stored}))?;
     } else {
         print(&format!("removed {app}, {grants} grants and {credentials} credentials of it\n"));
-        add::running(config, "plans with it until it is started again, and can no longer start it")?;
     }
+    take_up::by_running(config, global, app).await?;
     Ok(0)
 }
 
