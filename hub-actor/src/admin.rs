@@ -114,16 +114,19 @@ fn apps(parts: &Parts) -> Value {
     Value::Array(apps)
 }
 
-/// The gateway first, so that no app runs whose rules it does not have.
 async fn take_up(parts: &Parts) -> Result<Value, String> {
-    let subject = Subject::HubOut { service: Service::Egress, op: Op::TAKE_UP };
-    let gateway: Result<TakenUp, _> = parts.bus.request(&subject, &TakeUp {}, None, GATEWAY).await;
-    let TakenUp { authorized } = gateway.map_err(|error| {
-        format!("the egress-gateway does not say that it has the apps as they are now, so nothing is taken up: {error}")
-    })?;
-    parts.apps.take_up(authorized).await?;
+    parts.apps.take_up(gateway(parts)).await?;
     parts.spokes.offer(parts.apps.offers());
     Ok(apps(parts))
+}
+
+/// The gateway is asked first, so that no app runs whose rules it does not have.
+async fn gateway(parts: &Parts) -> Result<Vec<AppId>, String> {
+    let subject = Subject::HubOut { service: Service::Egress, op: Op::TAKE_UP };
+    let taken_up: Result<TakenUp, _> = parts.bus.request(&subject, &TakeUp {}, None, GATEWAY).await;
+    let failed =
+        |error| format!("the egress-gateway does not say that it has the apps as they are now: {error}");
+    taken_up.map(|taken_up| taken_up.authorized).map_err(failed)
 }
 
 async fn status(parts: &Parts, desk: &Desk) -> Result<Value, String> {

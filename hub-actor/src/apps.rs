@@ -25,7 +25,7 @@ pub struct Apps(Arc<Inner>);
 struct Inner {
     folders: Folders,
     now: RwLock<Known>,
-    /// One at a time looks at the folders, so that what is taken up last was read last.
+    /// One at a time asks and looks, so that what is taken up last was read last.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -55,12 +55,17 @@ impl Apps {
         Self(Arc::new(Inner { folders, now, looking: tokio::sync::Mutex::default() }))
     }
 
-    /// Looks at the folders again, for queries that come from now on. Of the `authorized` apps a credential is kept.
+    /// Looks at the folders again, for queries that come from now on. `authorized` finds out of which apps a credential is
+    /// kept.
     ///
     /// # Errors
-    /// If nobody could look; then all stays as it was.
-    pub async fn take_up(&self, authorized: Vec<AppId>) -> Result<(), String> {
+    /// If that is not known, or nobody could look; then all stays as it was.
+    pub async fn take_up(
+        &self,
+        authorized: impl Future<Output = Result<Vec<AppId>, String>>,
+    ) -> Result<(), String> {
         let _alone = self.0.looking.lock().await;
+        let authorized = authorized.await?;
         let folders = self.0.folders.clone();
         // Every file of an app is read for its hash, which may take a while.
         let known = tokio::task::spawn_blocking(move || folders.look(&authorized))

@@ -115,6 +115,7 @@ impl Broker {
         let (inbox, auditor) = match role {
             Role::Hub => (inbox::HUB.to_owned(), Some(Auditor::Hub)),
             Role::LlmGateway => (inbox::HUB.to_owned(), Some(Auditor::Llm)),
+            Role::EgressGateway => (inbox::HUB.to_owned(), Some(Auditor::Egress)),
             Role::Host(host) => (inbox::host(host), Some(Auditor::Host(host.clone()))),
             Role::User(user) => (inbox::user(user), None),
             Role::Tap => (inbox::OPERATOR.to_owned(), None),

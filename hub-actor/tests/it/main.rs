@@ -11,6 +11,7 @@ mod peers;
 mod town;
 
 mod answers;
+mod apps;
 mod choices;
 mod faults;
 mod forged;

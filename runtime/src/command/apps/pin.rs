@@ -66,6 +66,7 @@ pub(super) async fn run(config: &Config, global: &Global, pin: &Pin) -> Result<u
     if let (true, Some(lock)) = (changes.is_empty(), &old)
         && lock.hash == manifest.hash
     {
+        take_up::by_running(config, global, &manifest.app).await?;
         return told(global, &manifest, &changes, "nothing has changed");
     }
     if !global.json {

@@ -129,7 +129,7 @@ fn show(app: &Manifest, running: Option<&Value>, paint: Paint) -> Result<(), Err
         &match running {
             None => "no".to_owned(),
             Some(hub) if hub.get("hash") == Some(&json!(app.hash)) => "the hub has it like this".to_owned(),
-            Some(_) => "the hub has it otherwise; it takes this up when it is started again".to_owned(),
+            Some(_) => format!("the hub has it otherwise; `secgpt apps pin {}` has it look again", app.app),
         },
     );
     line("network", &network(app));
