@@ -94,7 +94,7 @@ impl Scene {
             (api, AuthorizationServer::new(&authority, Manner::default()).await)
         });
         let apps = Scratch::new("apps");
-        let address = api.address;
+        let (address, signs_in) = (api.address, auth.server.address);
         let keyed = "kind = \"api_key\"\nheader = \"X-Api-Key\"\nprefix = \"Token\"";
         let tokened = format!(
             "kind = \"oauth2\"\nheader = \"Authorization\"\nauthorize_url = {:?}\ndevice_url = {:?}\ntoken_url = {:?}\n\
@@ -113,7 +113,7 @@ impl Scene {
             std::fs::create_dir(&folder).unwrap();
             let manifest = format!(
                 "name = {name:?}\n{kind}\ndescription = \"Sends back what it gets.\"\n\
-                 [network]\nlocal = [\"{address}\"]\n[credentials.account]\nfor = [\"{address}\"]\n{credential}\n\
+                 [network]\nlocal = [\"{address}\", \"{signs_in}\"]\n[credentials.account]\nfor = [\"{address}\"]\n{credential}\n\
                  [[functionality]]\nname = \"echo\"\neffect = \"read\"\n{echo}\n"
             );
             std::fs::write(folder.join("app.toml"), manifest).unwrap();

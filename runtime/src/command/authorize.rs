@@ -117,7 +117,7 @@ async fn remove(
         print(&format!("forgotten: {} of {app}, of {}\n", clean::line(&whose.name, 60), whose.who()));
         say("a token may still be good at the service itself; take the leave back there, too");
     }
-    take_up::by_running(config, global, app).await?;
+    // The gateway has it no more. One that runs goes on offering the app, and says what to do when it is used.
     Ok(0)
 }
 

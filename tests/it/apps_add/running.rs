@@ -91,6 +91,4 @@ fn a_credential_that_is_given_while_secgpt_runs_makes_its_app_one_that_is_offere
     );
     object(&system.secgpt(&["--json", "apps", "pin", "far", "--yes"]));
     assert!(system.ask("Use far.now with zone = Oslo").answer().contains("noon in Oslo"));
-    assert_eq!(system.secgpt(&["apps", "authorize", "far", "--remove"]).code, Some(0));
-    assert_eq!(running(&system, "far"), Value::Null);
 }
