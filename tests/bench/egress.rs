@@ -18,6 +18,7 @@ use system_tests::nats::Nats;
 use system_tests::scratch::Scratch;
 use system_tests::web_server::{Act, Authority, Server, ok};
 
+use crate::bus_alone;
 use crate::in_flight::per_second;
 use crate::sample::{Sample, rounded};
 
@@ -70,7 +71,10 @@ pub async fn measure() -> Value {
             ours.add(begun.elapsed());
         }
     }
-    let (mut fast, mut fast_direct) = (f64::MAX, f64::MAX);
+    let other = Nats::start();
+    let played = bus_alone::serve(&other, LARGE).await;
+    let alone = Through::new(&other, through.base.clone()).await;
+    let (mut fast, mut fast_direct, mut fast_alone) = (f64::MAX, f64::MAX, f64::MAX);
     for _ in 0..TURNS {
         let begun = Instant::now();
         assert_eq!(direct.get("/large").await, LARGE);
@@ -78,7 +82,11 @@ pub async fn measure() -> Value {
         let begun = Instant::now();
         assert_eq!(through.get("/large").await, LARGE);
         fast = fast.min(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        assert_eq!(alone.get("/large").await, LARGE);
+        fast_alone = fast_alone.min(begun.elapsed().as_secs_f64());
     }
+    played.abort();
     let mib = |seconds: f64| (LARGE >> 20) as f64 / seconds;
     let many_direct = per_second(FLIGHT, LENGTH, move || {
         let direct = Arc::clone(&direct);
@@ -98,6 +106,7 @@ pub async fn measure() -> Value {
         "mib_per_s": rounded(mib(fast)),
         "direct_mib_per_s": rounded(mib(fast_direct)),
         "share_of_throughput": rounded(fast_direct / fast),
+        "bus_alone_mib_per_s": rounded(mib(fast_alone)),
         "per_s": rounded(many_ours),
         "direct_per_s": rounded(many_direct),
     })

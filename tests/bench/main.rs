@@ -13,6 +13,7 @@ mod sample;
 
 mod yardstick;
 
+mod bus_alone;
 mod decided;
 mod download;
 mod egress;

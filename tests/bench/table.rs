@@ -84,6 +84,11 @@ pub fn print(result: &Value) {
         "≥ 0.6 of it",
     );
     row(
+        "… what the bus alone carries of the same messages, MiB a second",
+        number("/egress/bus_alone_mib_per_s").map(|n| format!("{n:.0} MiB/s")),
+        "",
+    );
+    row(
         "… to an app's own client (Python's), through the proxy of its jail / without jail and proxy",
         two(number("/download/mib_per_s"), number("/download/direct_mib_per_s"), "MiB/s"),
         "≥ 0.6 of it",
