@@ -143,7 +143,8 @@ fn config(nats: &Nats, redis: &Redis) -> HubConfig {
     }
     HubConfig {
         apps: vec![apps],
-        enabled: None,
+        // Named, since they are on a web that they may not reach and so wait for it.
+        enabled: Some(vec![addr("caller").app, addr("callee").app]),
         authorized: Vec::new(),
         prompts: workspace().join("data/prompts"),
         preset: "balanced".into(),
