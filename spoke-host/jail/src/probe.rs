@@ -12,7 +12,7 @@ pub(crate) use facts::why_refused;
 use crate::app::{self, AppEnd, AppEvent, AppSpec};
 use crate::error::{Error, Layer};
 use crate::identity::{self, UnprivilegedId};
-use crate::limits::{AppLimits, SpokeLimits};
+use crate::limits::SpokeLimits;
 use crate::seccomp::Filter;
 use crate::{confine, namespaces, privileges, start, sys};
 use nix::sys::wait::waitpid;
@@ -146,17 +146,9 @@ fn run_true(folder: &Path) -> std::io::Result<Option<Failure>> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TO_TRY))?;
     let spec = AppSpec {
-        command: vec!["true".to_owned()],
-        app_dir: PathBuf::from("/usr"),
-        data_dir: folder.to_owned(),
-        read: Vec::new(),
-        env: Vec::new(),
-        limits: AppLimits::standard(),
-        id: UnprivilegedId::default(),
-        proxy: false,
         control_fd: Some(theirs.as_raw_fd()),
-        door_fd: None,
         parent: Some(std::process::id()),
+        ..AppSpec::bare(&["true"], PathBuf::from("/usr"), folder.to_owned())
     };
     let launcher = sys::fork(move || app::run(spec))?;
     drop(theirs);

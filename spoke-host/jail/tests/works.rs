@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use jail::app::{AppChild, AppEnd, AppEvent, AppSpec};
-use jail::limits::{AppLimits, SpokeLimits};
+use jail::limits::SpokeLimits;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -84,19 +84,7 @@ fn spoke(address: &str, probe: &str) {
     jail::limits::apply_spoke(&limits).unwrap();
     let probe = PathBuf::from(probe);
     let folder = probe.parent().unwrap().to_owned();
-    let spec = AppSpec {
-        command: vec!["/app/probe".to_owned(), "echo".to_owned()],
-        app_dir: folder.clone(),
-        data_dir: folder.join("data"),
-        read: Vec::new(),
-        env: Vec::new(),
-        limits: AppLimits::standard(),
-        id: jail::identity::UnprivilegedId::default(),
-        proxy: false,
-        control_fd: None,
-        door_fd: None,
-        parent: None,
-    };
+    let spec = AppSpec::bare(&["/app/probe", "echo"], folder.clone(), folder.join("data"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stream = TcpStream::connect(address).unwrap();

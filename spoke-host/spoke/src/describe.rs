@@ -45,7 +45,7 @@ fn live(host: u32) -> Result<Described, Failed> {
         .build()
         .map_err(|error| Failed::new(format!("no event loop: {error}"), None))?;
     runtime.block_on(async {
-        let mut host = host_pipe().map_err(|error| Failed::new(error.to_string(), None))?;
+        let mut host = host_pipe().map_err(Failed::pipe)?;
         let asked = Asked::start(&spec, app, wishes)?;
         jail::confine::spoke(&limits)?;
         // From here on the process can do nothing but talk; now a stranger may be listened to.

@@ -46,7 +46,7 @@ impl Failed {
         Self { detail: detail.into(), hint }
     }
 
-    fn pipe(error: std::io::Error) -> Self {
+    pub(crate) fn pipe(error: std::io::Error) -> Self {
         Self::new(format!("the host's pipe broke: {error}"), None)
     }
 

@@ -7,7 +7,6 @@ use bus::id::AppId;
 use bus::launch::describe::Described;
 use bus::message::profile::Wishes;
 use jail::app::AppSpec;
-use jail::limits::AppLimits;
 use system_tests::core_process::programs;
 use system_tests::scratch::Scratch;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -31,19 +30,7 @@ impl Asking {
         std::fs::create_dir_all(&app).unwrap();
         std::fs::write(app.join("server.sh"), script).unwrap();
         jail::app::own_data_dir(&data).unwrap();
-        let spec = AppSpec {
-            command: vec!["sh".into(), "server.sh".into()],
-            app_dir: app,
-            data_dir: data,
-            read: Vec::new(),
-            env: Vec::new(),
-            limits: AppLimits::standard(),
-            id: jail::identity::UnprivilegedId::default(),
-            proxy: false,
-            control_fd: None,
-            door_fd: None,
-            parent: None,
-        };
+        let spec = AppSpec::bare(&["sh", "server.sh"], app, data);
         let mut spoke = Command::new(programs().join("spoke"))
             .args(["describe", &std::process::id().to_string()])
             .env_clear()

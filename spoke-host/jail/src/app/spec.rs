@@ -48,6 +48,24 @@ pub struct AppSpec {
 const LONGEST_PATH: usize = 4095;
 
 impl AppSpec {
+    /// This command with its two folders, and nothing more: no other paths, no variables, no way out, the standard limits.
+    #[must_use]
+    pub fn bare(command: &[&str], app_dir: PathBuf, data_dir: PathBuf) -> Self {
+        Self {
+            command: command.iter().map(|&part| part.to_owned()).collect(),
+            app_dir,
+            data_dir,
+            read: Vec::new(),
+            env: Vec::new(),
+            limits: AppLimits::standard(),
+            proxy: false,
+            id: UnprivilegedId::default(),
+            control_fd: None,
+            door_fd: None,
+            parent: None,
+        }
+    }
+
     /// Refuses what cannot work, before anything is made.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |what: String| Err(Error::new(Layer::Command, what));

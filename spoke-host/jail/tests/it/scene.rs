@@ -1,7 +1,6 @@
 //! Folders, targets and processes that the tests are made of.
 
 use jail::app::{AppEnd, AppEvent, AppSpec};
-use jail::limits::AppLimits;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -111,19 +110,7 @@ impl Scene {
     }
 
     pub fn spec(&self, command: &[&str]) -> AppSpec {
-        AppSpec {
-            command: command.iter().map(|part| (*part).to_owned()).collect(),
-            app_dir: self.path("app"),
-            data_dir: self.path("data"),
-            read: Vec::new(),
-            env: Vec::new(),
-            limits: AppLimits::standard(),
-            id: jail::identity::UnprivilegedId::default(),
-            proxy: false,
-            control_fd: None,
-            door_fd: None,
-            parent: None,
-        }
+        AppSpec::bare(command, self.path("app"), self.path("data"))
     }
 }
 
