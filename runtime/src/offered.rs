@@ -10,17 +10,17 @@ use crate::command::authorize;
 use crate::config::Config;
 use crate::error::Error;
 
-/// The apps of which a credential is kept. Nobody is asked where no app waits for one.
+/// The apps of which a credential is kept, as far as that decides which are offered.
 ///
 /// # Errors
 /// If it cannot be found out.
 pub async fn authorized(config: &Config) -> Result<Vec<AppId>, Error> {
-    let (found, _) =
-        manifest::load_all(&config.apps.present(), config.apps.enabled.as_deref(), &config.limits);
-    match found.iter().any(|app| app.waits_for(false).is_some()) {
-        true => authorize::authorized(config).await,
-        false => Ok(Vec::new()),
+    // What the settings name waits for nothing.
+    if config.apps.enabled.is_some() {
+        return Ok(Vec::new());
     }
+    let (found, _) = manifest::load_all(&config.apps.present(), None, &config.limits);
+    kept(config, &found).await
 }
 
 /// The apps that are offered: those of the settings, or all but those that wait for something.
@@ -43,12 +43,17 @@ pub async fn waiting(config: &Config, apps: &[Manifest]) -> Result<Vec<(AppId, W
     if config.apps.enabled.is_some() {
         return Ok(Vec::new());
     }
-    let authorized = match apps.iter().any(|app| app.waits_for(false).is_some()) {
-        true => authorize::authorized(config).await?,
-        false => Vec::new(),
-    };
+    let authorized = kept(config, apps).await?;
     let of = |app: &Manifest| Some((app.app.clone(), app.waits_for(authorized.contains(&app.app))?));
     Ok(apps.iter().filter_map(of).collect())
+}
+
+/// The apps of which a credential is kept; nobody is asked where none of these apps waits for one.
+async fn kept(config: &Config, apps: &[Manifest]) -> Result<Vec<AppId>, Error> {
+    match apps.iter().any(|app| app.waits_for(false).is_some()) {
+        true => authorize::authorized(config).await,
+        false => Ok(Vec::new()),
+    }
 }
 
 /// What a person does about it.
