@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bus::id::AppId;
 use bus::launch::HubConfig;
 use bus::message::profile::Limits;
-use manifest::{AppKind, Manifest, ManifestError};
+use manifest::{Manifest, ManifestError};
 
 use crate::registry::Catalogue;
 use crate::spokes::book::Offer;
@@ -91,14 +91,9 @@ impl Apps {
     #[must_use]
     pub fn offers(&self) -> HashMap<AppId, Offer> {
         let of = |manifest: &Manifest| {
-            // Only a program needs the app's folder on the host; all else is in the profile.
-            let folder = matches!(manifest.kind, AppKind::Stdio { .. });
-            let pinned = if folder { manifest.hash.clone() } else { String::new() };
+            let (profile, hash) = (manifest.profile(), manifest.hash.clone());
             let credentials = !manifest.credentials.is_empty();
-            (
-                manifest.app.clone(),
-                Offer { profile: manifest.profile(), hash: manifest.hash.clone(), pinned, credentials },
-            )
+            (manifest.app.clone(), Offer { profile, hash, credentials })
         };
         let mut offers: HashMap<AppId, Offer> = self.catalogue().apps().map(of).collect();
         offers.insert(empty(), empty_offer(self.0.folders.limits));

@@ -102,7 +102,7 @@ async fn permit(
             Failure::new(FailureCode::Arguments, detail)
         })?;
     }
-    let question = asking::of_step(&inquiry.catalogue, inquiry, step, resolved);
+    let question = asking::of_step(inquiry, step, resolved);
     let asking = Asking { question, inquiry: Arc::clone(inquiry), apps_words: None, requests: None };
     parts.permission.permit(asking).await
 }

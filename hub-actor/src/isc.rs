@@ -102,7 +102,6 @@ async fn answer(
     }
     let own = functionality.app == spoke.app;
     let question = asking::of_request(
-        catalogue,
         &caller.inquiry,
         &spoke.app,
         &caller.labels,
@@ -195,7 +194,7 @@ async fn stored(
     if items.is_empty() {
         return Ok((nothing(), Labels::none()));
     }
-    let question = asking::of_data(&inquiry.catalogue, inquiry, &spoke.app, &items, caller.step.clone());
+    let question = asking::of_data(inquiry, &spoke.app, &items, caller.step.clone());
     let (value, labels) = (question.args.clone(), question.labels.clone());
     let asking = Asking {
         question,

@@ -50,7 +50,7 @@ pub fn empty_offer(limits: Limits) -> Offer {
         network: false,
         wishes: bus::message::profile::Wishes::default(),
     };
-    Offer { profile, hash: String::new(), pinned: String::new(), credentials: false }
+    Offer { profile, hash: String::new(), credentials: false }
 }
 
 /// The handle. Cheap to clone.

@@ -84,20 +84,18 @@ impl Shelf {
     /// Reads the manifests in these folders.
     #[must_use]
     pub fn read(dirs: Vec<PathBuf>, suffixes: Suffixes) -> Self {
-        let book = RwLock::new(Arc::new(Book::load(&dirs, &suffixes)));
-        Self { book, dirs, suffixes, reading: tokio::sync::Mutex::default() }
+        Self::new(Book::load(&dirs, &suffixes), dirs, suffixes)
     }
 
     /// Holds this book until folders are read; here there are none.
     #[must_use]
     pub fn holding(book: Book) -> Self {
-        let suffixes = Suffixes::none();
-        Self {
-            book: RwLock::new(Arc::new(book)),
-            dirs: Vec::new(),
-            suffixes,
-            reading: tokio::sync::Mutex::default(),
-        }
+        Self::new(book, Vec::new(), Suffixes::none())
+    }
+
+    fn new(book: Book, dirs: Vec<PathBuf>, suffixes: Suffixes) -> Self {
+        let book = RwLock::new(Arc::new(book));
+        Self { book, dirs, suffixes, reading: tokio::sync::Mutex::default() }
     }
 
     /// What is in force.

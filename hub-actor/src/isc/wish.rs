@@ -57,7 +57,7 @@ async fn granted(parts: &Parts, spoke: &SpokeAddr, caller: &Caller, wish: Wish) 
     let Ok(functionality) = Functionality::parse(&format!("{}.mcp-{line}", spoke.app)) else {
         return refused("the app has no such name".into());
     };
-    let question = asking::of_wish(&caller.inquiry.catalogue, &caller.inquiry, caller, functionality, &wish);
+    let question = asking::of_wish(&caller.inquiry, caller, functionality, &wish);
     if !may {
         let why = format!(
             "{} may not ask for that; `[mcp] {line} = true` in its manifest would let it.",

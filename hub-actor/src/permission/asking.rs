@@ -15,12 +15,11 @@ use super::question::{Origin, Question, Target, data_args, pin};
 use crate::inquiry::Inquiry;
 use crate::memory::text::{Item, labels};
 use crate::plan::{Conformance, Flowing, Resolved, Source, Step, StepKind, conformance};
-use crate::registry::Catalogue;
 use crate::spokes::book::Caller;
 
 /// A step of the plan is to be carried out. Counts the step as used.
 #[must_use]
-pub fn of_step(catalogue: &Catalogue, inquiry: &Inquiry, step: &Step, resolved: &Resolved) -> Question {
+pub fn of_step(inquiry: &Inquiry, step: &Step, resolved: &Resolved) -> Question {
     let to = match &step.kind {
         StepKind::Call { functionality, .. } => Target::Functionality(functionality.clone()),
         StepKind::Delegate { app, .. } => Target::App(app.clone()),
@@ -39,13 +38,12 @@ pub fn of_step(catalogue: &Catalogue, inquiry: &Inquiry, step: &Step, resolved: 
         conformance,
         step: Some(step.id.clone()),
     };
-    asked.question(catalogue, inquiry, &resolved.sources)
+    asked.question(inquiry, &resolved.sources)
 }
 
 /// An app, given all that `labels` says, asks for a functionality.
 #[must_use]
 pub fn of_request(
-    catalogue: &Catalogue,
     inquiry: &Inquiry,
     by: &AppId,
     labels: &Labels,
@@ -53,7 +51,7 @@ pub fn of_request(
     args: &Value,
     step: Option<StepId>,
 ) -> Question {
-    let effect = catalogue.get(functionality).map_or(Effect::Irreversible, |spec| spec.effect);
+    let effect = inquiry.catalogue.get(functionality).map_or(Effect::Irreversible, |spec| spec.effect);
     let words = inquiry.words();
     let conformance = inquiry.course(|course| {
         let flowing = Flowing::Asked { by, functionality, effect, args, words };
@@ -67,18 +65,12 @@ pub fn of_request(
         conformance,
         step,
     };
-    asked.question(catalogue, inquiry, &[])
+    asked.question(inquiry, &[])
 }
 
 /// An app asks for stored data, and these items would be given.
 #[must_use]
-pub fn of_data(
-    catalogue: &Catalogue,
-    inquiry: &Inquiry,
-    to: &AppId,
-    items: &[Item],
-    step: Option<StepId>,
-) -> Question {
+pub fn of_data(inquiry: &Inquiry, to: &AppId, items: &[Item], step: Option<StepId>) -> Question {
     let asked = Asked {
         from: Origin::Memory,
         to: Target::App(to.clone()),
@@ -87,18 +79,12 @@ pub fn of_data(
         conformance: Conformance::Unexpected { differs: format!("{to} asks for stored data") },
         step,
     };
-    asked.question(catalogue, inquiry, &[])
+    asked.question(inquiry, &[])
 }
 
 /// An MCP server wants something of its client. No plan foresees that, so it is never as expected.
 #[must_use]
-pub fn of_wish(
-    catalogue: &Catalogue,
-    inquiry: &Inquiry,
-    caller: &Caller,
-    functionality: Functionality,
-    wish: &Wish,
-) -> Question {
+pub fn of_wish(inquiry: &Inquiry, caller: &Caller, functionality: Functionality, wish: &Wish) -> Question {
     let app = functionality.app.clone();
     // A yes to one question is not a yes to the next; what a model is asked changes nothing.
     let (effect, differs) = match wish.wanted {
@@ -113,7 +99,7 @@ pub fn of_wish(
         conformance: Conformance::Unexpected { differs },
         step: caller.step.clone(),
     };
-    Question { effect, ..asked.question(catalogue, inquiry, &[]) }
+    Question { effect, ..asked.question(inquiry, &[]) }
 }
 
 struct Asked {
@@ -126,9 +112,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn question(self, catalogue: &Catalogue, inquiry: &Inquiry, sources: &[Source]) -> Question {
+    fn question(self, inquiry: &Inquiry, sources: &[Source]) -> Question {
         let spec = match &self.to {
-            Target::Functionality(functionality) => catalogue.get(functionality),
+            Target::Functionality(functionality) => inquiry.catalogue.get(functionality),
             Target::App(_) => None,
         };
         let asked_by = match &self.from {
@@ -151,7 +137,7 @@ impl Asked {
             user: inquiry.user.clone(),
             session: inquiry.session.clone(),
             query: inquiry.id.clone(),
-            pin: pin(catalogue, &self.from, &self.to),
+            pin: pin(&inquiry.catalogue, &self.from, &self.to),
             from: self.from,
             to: self.to,
             args: self.args,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bus::id::{AppId, HostId, LeaseId, SessionId, SpokeAddr, SpokeId, UserId, WorkId};
 use bus::limits::{SILENCE, SPAWN, SPOKE_CREDENTIAL, SPOKE_RATE};
 use bus::message::host::{Exited, HostReport, Spawn, SpawnFailure, Spawned};
-use bus::message::profile::Profile;
+use bus::message::profile::{Kind, Profile};
 use bus::message::task::{Failure, FailureCode};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -48,10 +48,18 @@ pub struct Offer {
     pub profile: Profile,
     /// The app's pin; empty for none.
     pub hash: String,
-    /// Hash of the app's folder; empty without a folder.
-    pub pinned: String,
     /// Are credentials of users added to what it sends? Then the egress-gateway must know for whom it works.
     pub credentials: bool,
+}
+
+impl Offer {
+    /// The pin of the folder that a host must have; empty if it needs none: only of a program is more than the profile.
+    fn pinned(&self) -> &str {
+        match self.profile.kind {
+            Kind::Stdio { .. } => &self.hash,
+            Kind::Empty | Kind::Prompt | Kind::Remote { .. } | Kind::Http { .. } => "",
+        }
+    }
 }
 
 /// A spoke that is wanted.
@@ -196,19 +204,17 @@ impl Book {
     /// From now on these are the apps that can be started. The spokes of one that is another now, or gone, are stopped,
     /// and what they work on fails; what is wanted of it is not started.
     pub fn offer(&mut self, offers: HashMap<AppId, Offer>, now: Instant) {
-        let old = std::mem::replace(&mut self.offers, offers);
+        let all = self.offers.keys().chain(offers.keys());
+        let changed: HashSet<AppId> =
+            all.filter(|app| self.offers.get(*app) != offers.get(*app)).cloned().collect();
+        self.offers = offers;
         self.taken_up = Some(now);
         self.hosts.values_mut().for_each(|host| host.seats.behind = true);
-        let same = |offers: &HashMap<AppId, Offer>, app: &AppId| old.get(app) == offers.get(app);
-        let spokes: Vec<SpokeAddr> =
-            self.live.keys().filter(|spoke| !same(&self.offers, &spoke.app)).cloned().collect();
-        for spoke in spokes {
-            self.stop(&spoke, CHANGED);
-        }
+        self.stop_those(CHANGED, |spoke, _| changed.contains(&spoke.app));
         let wants: Vec<u64> = self
             .wanted
             .iter()
-            .filter(|(_, wanted)| !same(&self.offers, &wanted.need.app))
+            .filter(|(_, wanted)| changed.contains(&wanted.need.app))
             .map(|(&want, _)| want)
             .collect();
         for want in wants {
@@ -266,7 +272,7 @@ impl Book {
             return;
         }
         let hosts = self.hosts.iter().map(|(id, host)| (id, &host.seats));
-        match choose(hosts, &wanted.need.app, &offer.pinned, &wanted.tried) {
+        match choose(hosts, &wanted.need.app, offer.pinned(), &wanted.tried) {
             Placement::Wait(why) => wanted.why = why,
             Placement::Never(why) => {
                 let why = if wanted.why.is_empty() || !why.is_empty() { why } else { wanted.why.clone() };
@@ -280,7 +286,7 @@ impl Book {
                     spoke: spoke.clone(),
                     user: wanted.need.user.clone(),
                     profile: offer.profile.clone(),
-                    pinned: offer.pinned.clone(),
+                    pinned: offer.pinned().to_owned(),
                     lease: self.hosts.get(&host).map(|host| host.lease.clone()),
                 };
                 wanted.attempt = Some(spawn.clone());
@@ -625,17 +631,21 @@ impl Book {
 
     /// A conversation is over: its spokes go.
     pub fn session_over(&mut self, user: &UserId, session: &SessionId) {
-        self.stop_those("the session is over", |live| &live.user == user && &live.session == session);
+        self.stop_those("the session is over", |_, live| &live.user == user && &live.session == session);
     }
 
     /// A private query is over: its spokes go.
     pub fn query_over(&mut self, query: &WorkId) {
-        self.stop_those("the private query is over", |live| live.query.as_ref() == Some(query));
+        self.stop_those("the private query is over", |_, live| live.query.as_ref() == Some(query));
     }
 
-    fn stop_those(&mut self, why: &str, which: impl Fn(&Live) -> bool) {
-        let spokes: Vec<SpokeAddr> =
-            self.live.iter().filter(|(_, live)| which(live)).map(|(spoke, _)| spoke.clone()).collect();
+    fn stop_those(&mut self, why: &str, which: impl Fn(&SpokeAddr, &Live) -> bool) {
+        let spokes: Vec<SpokeAddr> = self
+            .live
+            .iter()
+            .filter(|(spoke, live)| which(spoke, live))
+            .map(|(spoke, _)| spoke.clone())
+            .collect();
         for spoke in spokes {
             self.stop(&spoke, why);
         }
@@ -643,7 +653,7 @@ impl Book {
 
     /// Everything goes.
     pub fn stop_all(&mut self) {
-        self.stop_those("secgpt is stopping", |_| true);
+        self.stop_those("secgpt is stopping", |_, _| true);
         let wants: Vec<u64> = self.wanted.keys().copied().collect();
         for want in wants {
             self.give_up(want, "secgpt is stopping");

@@ -1,9 +1,10 @@
 //! What `book.rs` promises, each promise a test.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bus::message::host::{REQUIRED_LAYERS, Vouched};
-use bus::message::profile::{Kind, Limits};
+use bus::message::profile::Limits;
 use bus::message::task::Done;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,9 +28,13 @@ fn need(name: &str) -> Need {
 }
 
 fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
+    let kind = match pinned {
+        "" => Kind::Prompt,
+        _ => Kind::Stdio { command: vec!["x".into()], env: BTreeMap::new() },
+    };
     let profile = Profile {
         app: app(name),
-        kind: Kind::Prompt,
+        kind,
         description: String::new(),
         functions: Vec::new(),
         limits: LIMITS,
@@ -37,7 +42,7 @@ fn offer(name: &str, pinned: &str, credentials: bool) -> (AppId, Offer) {
         network: false,
         wishes: bus::message::profile::Wishes::default(),
     };
-    (app(name), Offer { profile, hash: pinned.into(), pinned: pinned.into(), credentials })
+    (app(name), Offer { profile, hash: pinned.into(), credentials })
 }
 
 /// Of a host without spokes, whose mail has this hash.
